@@ -1,0 +1,1 @@
+"""Run an untrusted program, isolated and with limits."""

@@ -1,0 +1,1 @@
+"""The official scorer: artifact in, scorecard out."""

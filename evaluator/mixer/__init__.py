@@ -1,0 +1,1 @@
+"""Causal n-gram statistics and normalised mixing."""

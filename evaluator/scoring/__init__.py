@@ -1,0 +1,1 @@
+"""Windows, the score-first loop, test-time training, bpb."""

@@ -1,0 +1,1 @@
+"""One configurable reference GPT; each known system is a preset."""

@@ -1,0 +1,1 @@
+"""What a contest defines: caps, dates, shard format, byte accounting."""
