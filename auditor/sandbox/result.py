@@ -1,0 +1,72 @@
+"""What goes into a sandboxed run and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Tier(StrEnum):
+    """How strongly a run is isolated; found by trying, never by looking for a binary."""
+
+    NAMESPACES = "namespaces"
+    """bubblewrap: own user, pid, net, ipc and mount namespaces, read-only system, private temp, no network."""
+    LANDLOCK = "landlock+seccomp"
+    """No user namespaces: non-root uid, Landlock allow-list of paths, seccomp without sockets and ptrace."""
+    NONE = "none"
+    """Limits only. Refused unless the caller says otherwise, and never in CI."""
+
+
+class Status(StrEnum):
+    """How a sandboxed run ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SIGNALLED = "signalled"
+    WALL_LIMIT = "wall-limit"
+    CPU_LIMIT = "cpu-limit"
+    MEMORY_LIMIT = "memory-limit"
+    RESULT_LIMIT = "result-limit"
+    BAD_RESULT = "bad-result"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Resources of one run; the whole process tree shares them where the tier can account for a tree."""
+
+    wall_seconds: float = 60.0
+    cpu_seconds: float = 60.0
+    memory_bytes: int = 4 << 30
+    processes: int = 64
+    open_files: int = 128
+    file_bytes: int = 64 << 20
+    result_bytes: int = 1 << 30
+    stderr_bytes: int = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxResult:
+    """The outcome of one run.
+
+    Attributes:
+        status: how it ended.
+        returncode: exit status, negative for a signal.
+        tier: the isolation that was in force.
+        json: what the program sent as JSON, if anything.
+        arrays: what it sent as arrays.
+        stderr: the last bytes it wrote to standard error, decoded with replacement (untrusted text).
+        wall_seconds: how long it ran.
+    """
+
+    status: Status
+    returncode: int
+    tier: Tier
+    json: Any = None
+    arrays: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    stderr: str = ""
+    wall_seconds: float = 0.0
