@@ -1,0 +1,67 @@
+"""Loading a SentencePiece model together with its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sentencepiece import SentencePieceProcessor
+
+from rules.contest.errors import DataError
+from rules.contest.files import read_small
+
+MODEL_LIMIT: Final = 64 << 20
+"""A model of 16,384 pieces has about half a megabyte; anything near this limit is not a tokenizer."""
+
+CASE_OPERATORS: Final = ("\ue001", "\ue002", "\ue003", "\ue004")
+"""Pieces of the CaseOps transform (title, upper, capital, escape): in the tokens, but not in the scored text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """A loaded SentencePiece model.
+
+    Attributes:
+        path: the file it came from.
+        sha256: digest of the very bytes that were loaded, hexadecimal.
+        processor: SentencePiece's own processor.
+    """
+
+    path: Path
+    sha256: str
+    processor: SentencePieceProcessor
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of pieces."""
+        return int(self.processor.get_piece_size())
+
+    @property
+    def bos_id(self) -> int:
+        """Id that begins each document, -1 if the model has none."""
+        return int(self.processor.bos_id())
+
+    @property
+    def has_case_operators(self) -> bool:
+        """Whether text was CaseOps-transformed before this tokenizer saw it."""
+        unknown = self.processor.unk_id()
+        return all(self.processor.piece_to_id(piece) != unknown for piece in CASE_OPERATORS)
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Load a SentencePiece ``.model`` file.
+
+    Raises:
+        DataError: ``tokenizer-*``: the file is missing, not ordinary, too large or no SentencePiece model.
+    """
+    content = read_small(path, "tokenizer", MODEL_LIMIT)
+    try:
+        processor = SentencePieceProcessor(model_proto=content)
+        pieces = processor.get_piece_size()
+    except (RuntimeError, ValueError) as error:
+        raise DataError("tokenizer-invalid", f"{path} is not a SentencePiece model ({error})") from None
+    if pieces < 1:
+        raise DataError("tokenizer-invalid", f"{path} is a SentencePiece model without pieces")
+    return Tokenizer(path, hashlib.sha256(content).hexdigest(), processor)
