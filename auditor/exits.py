@@ -56,7 +56,7 @@ def run_command(module: str, name: str) -> NoReturn:
 
 
 def _invoke(module: str, name: str) -> int:
-    import click  # noqa: PLC0415 - inside, so that a missing click is an internal error as well
+    import click
 
     command = importlib.import_module(module).main
     try:
