@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import enum
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -78,60 +74,3 @@ def write_manifest(folder: Path, manifest: DatasetManifest) -> Path:
     path = folder / MANIFEST_NAME
     path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n")
     return path
-
-
-class Coverage(enum.StrEnum):
-    """How a stream compares with the validation set that the contest scores."""
-
-    COMPLETE = "complete"
-    """All documents, in order."""
-    PARTIAL = "partial"
-    """Known documents only, but not all of them."""
-    REORDERED = "re-ordered"
-    """All documents, in another order."""
-    UNKNOWN = "unknown"
-    """Something else, or nothing to compare with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Completeness:
-    """The verdict on a stream.
-
-    Attributes:
-        coverage: the verdict.
-        documents: documents in the stream.
-        expected: documents of the reference, None where it does not say.
-        evidence: one line: what was compared with what.
-    """
-
-    coverage: Coverage
-    documents: int
-    expected: int | None
-    evidence: str
-
-    def __str__(self) -> str:
-        """Such as ``partial (901 of 50,000 documents): ...``."""
-        of = "" if self.expected is None else f" of {self.expected:,}"
-        return f"{self.coverage} ({self.documents:,}{of} documents): {self.evidence}"
-
-
-def compare_documents(digests: Sequence[str], reference: Sequence[str]) -> Completeness:
-    """Compare documents with those of a reference, by digest.
-
-    The last document may be cut (a stream that ends early); the others count as they are.
-    """
-    documents, expected = len(digests), len(reference)
-
-    def verdict(coverage: Coverage, evidence: str) -> Completeness:
-        return Completeness(coverage, documents, expected, evidence)
-
-    if list(digests) == list(reference):
-        return verdict(Coverage.COMPLETE, "every document's digest is that of the manifest, in order")
-    extra = Counter(digests) - Counter(reference)
-    if not extra and documents == expected:
-        return verdict(Coverage.REORDERED, "the manifest's documents, in another order")
-    if not extra:
-        return verdict(Coverage.PARTIAL, f"{documents:,} of the manifest's documents")
-    if documents > 1 and extra == Counter(digests[-1:]):
-        return verdict(Coverage.PARTIAL, f"{documents - 1:,} of the manifest's documents and one that may be cut")
-    return verdict(Coverage.UNKNOWN, f"{extra.total():,} documents are not in the manifest")
