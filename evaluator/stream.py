@@ -102,7 +102,7 @@ def open_stream(data: Path, tokenizer: Path, profile: ContestProfile) -> Validat
         if side is None and loaded.has_case_operators:
             raise DataError(
                 "sidecar-missing",
-                f"{tokenizer} has CaseOps pieces: only a sidecar fineweb_val_bytes_*.bin in {data} can tell their bytes",
+                f"{tokenizer} has CaseOps pieces: only a sidecar fineweb_val_bytes_*.bin in {data} has their bytes",
             )
     credited = ByteTable.of(loaded.processor).credited(tokens) if side is None else side
     if not credited.any():
