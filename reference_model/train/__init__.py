@@ -1,0 +1,1 @@
+"""A small trainer: arrays of tokens in, averaged weights out. It reads no files and sees only what it is given."""
