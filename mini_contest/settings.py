@@ -1,0 +1,44 @@
+"""What the mini contest is made of. A change of any field makes another contest, in another folder of the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+BUILDER_VERSION: Final = 1
+"""Raised whenever the builder would make something else from the same settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """Settings of a build.
+
+    Attributes:
+        preset: model preset that is trained.
+        eval_preset: evaluation preset that the artifact's manifest names.
+        vocab_size: pieces of the tokenizer at most; a small corpus may yield fewer.
+        fraction: share of the sources (topics and library files) that are read, chosen by the hash of their names.
+        val_share: share of the documents that are held out, chosen by the hash of their text.
+        document_chars: a document is closed before the paragraph that would make it longer than this.
+        steps: optimiser steps; None takes the preset's number.
+        seed: of the initial weights.
+    """
+
+    preset: str = "mini"
+    eval_preset: str = "mini"
+    vocab_size: int = 1024
+    fraction: float = 1.0
+    val_share: float = 0.12
+    document_chars: int = 3000
+    steps: int | None = None
+    seed: int = 1
+
+    def key(self) -> str:
+        """Name of what these settings make on this Python: the folder of the cache."""
+        fields = msgspec.json.encode(self, order="deterministic")
+        digest = hashlib.sha256(fields).hexdigest()[:8]
+        return f"py{platform.python_version()}-v{BUILDER_VERSION}-{digest}"
