@@ -13,10 +13,11 @@ class Decoded:
     """An artifact after the jailed child has decoded and dequantised it.
 
     Attributes:
-        tensors: safetensors file, float32, keyed by the artifact's *own* tensor names; written by the parent from what the
-            child sent, and checked by the parent: finite, in range, non-overlapping.
+        tensors: safetensors file, float32, keyed by the artifact's *own* tensor names; what the
+            child sent, checked by the parent: finite, in range, non-overlapping.
         shapes: shape per tensor name.
-        codec: outer compression, ``"zlib"``, ``"lzma"``, ``"raw-lzma2"``, ``"zstd"``, ``"brotli"``, ``"gzip"`` or ``"none"``.
+        codec: outer compression, ``"zlib"``, ``"lzma"``, ``"lzma-alone"``, ``"raw-lzma2"``, ``"zstd"``,
+            ``"brotli"``, ``"gzip"`` or ``"none"``.
         container: inner container, such as ``"torch-zip"`` or ``"safetensors"``.
         family: format family, such as ``"clean-dict"``.
         artifact_bytes: size of the file as submitted, in bytes: what the cap counts.

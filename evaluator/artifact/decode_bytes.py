@@ -1,0 +1,52 @@
+"""Decoding as a pure function of bytes. The jailed child calls it; nothing else does, outside of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from evaluator.artifact.family import decode_family
+from evaluator.artifact.limits import DecodeLimits
+from evaluator.artifact.numerics import Float32
+from evaluator.artifact.open_container import open_container
+from evaluator.refusal import Refused
+
+
+def decode_bytes(data: bytes, limits: DecodeLimits) -> tuple[dict[str, Any], dict[str, Float32]]:
+    """Decode an artifact in this process.
+
+    Returns:
+        the facts ``codec``, ``container``, ``family``, ``raw_bytes``, ``config`` and ``notes`` as JSON values, and the
+        float32 tensors by the artifact's own names.
+
+    Raises:
+        Refused: whatever any layer refuses; ``not-finite`` for a tensor with NaN or infinity; ``no-tensors``.
+    """
+    opened = open_container(data, limits)
+    family, weights = decode_family(opened.contents)
+    tensors = dict(weights.tensors)
+    check_tensors(tensors, limits)
+    facts = {
+        "codec": opened.codec,
+        "container": opened.contents.container,
+        "family": family,
+        "raw_bytes": opened.raw_bytes,
+        "config": weights.config,
+        "notes": [*(["byte-shuffled"] if opened.shuffled else []), *weights.notes],
+    }
+    return facts, tensors
+
+
+def check_tensors(tensors: Mapping[str, Float32], limits: DecodeLimits) -> None:
+    """Refuse tensors that are no weights: none at all, too many or too large, not finite (used on both sides)."""
+    if not tensors:
+        raise Refused("no-tensors", "the artifact holds no tensor")
+    if len(tensors) > limits.tensors:
+        raise Refused("too-many-tensors", f"the artifact holds more than {limits.tensors:,} tensors")
+    if sum(array.nbytes for array in tensors.values()) > limits.tensor_bytes:
+        raise Refused("tensors-too-large", f"the tensors exceed {limits.tensor_bytes:,} bytes as float32")
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise Refused("not-finite", f"tensor {name!r} holds NaN or infinity")
