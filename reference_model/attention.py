@@ -21,8 +21,8 @@ class Attention(nn.Module):
         self.q_gain = nn.Parameter(torch.empty(H))
         if config.value_residual == "pair":
             self.vr_pair = nn.Parameter(torch.empty(2))
-        elif config.value_residual != "none":
-            self.vr_scalar = nn.Parameter(torch.empty(1))
+        elif config.value_residual != "none":  # the two records that have it store different shapes
+            self.vr_scalar = nn.Parameter(torch.empty(() if config.value_residual == "add" else 1))
         self.c_q = Linear(D, D)
         self.c_k = Linear(D, config.kv_dim)
         self.c_v = Linear(D, config.kv_dim)

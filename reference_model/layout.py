@@ -74,7 +74,9 @@ def _block(config: GPTConfig) -> Iterator[tuple[str, Shape]]:
     yield "attn.q_gain", (H,)
     if config.value_residual == "pair":
         yield "attn.vr_pair", (2,)
-    elif config.value_residual != "none":
+    elif config.value_residual == "add":
+        yield "attn.vr_scalar", ()
+    elif config.value_residual == "sigmoid_add":
         yield "attn.vr_scalar", (1,)
     yield "attn.c_q.weight", (D, D)
     yield "attn.c_k.weight", (kv, D)
