@@ -68,7 +68,7 @@ def compare_documents(digests: Sequence[str], reference: Sequence[str]) -> Compl
         return verdict(Coverage.REORDERED, "the manifest's documents, in another order")
     if not extra:
         return verdict(Coverage.PARTIAL, f"{documents:,} of the manifest's documents")
-    if documents > 1 and extra == Counter(digests[-1:]):
+    if 1 < documents <= expected and extra == Counter(digests[-1:]):
         return verdict(Coverage.PARTIAL, f"{documents - 1:,} of the manifest's documents and one that may be cut")
     return verdict(Coverage.UNKNOWN, f"{extra.total():,} documents are not in the manifest")
 
