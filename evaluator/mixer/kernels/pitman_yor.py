@@ -1,0 +1,129 @@
+"""The Pitman-Yor recursion at the target, and the gradient of its likelihood."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Float64 = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
+
+BUCKETS: Final = 16
+"""Counts are told apart by the power of two below them, from 1 up to 2**15 and more."""
+
+
+LIMIT: Final = 25.0
+"""Bound of the unconstrained parameters: beyond it a discount or a concentration does not change in any digit that counts."""
+
+
+class Strengths(NamedTuple):
+    """Discounts ``d`` and concentrations ``theta``, float64 ``(order + 1, BUCKETS)``: by context length and count."""
+
+    d: Float64
+    theta: Float64
+
+
+@numba.njit(nogil=True, cache=True)
+def bucket(n: int) -> int:
+    """``floor(log2 n)``, at most ``BUCKETS - 1``; ``n`` is positive."""
+    b = 0
+    while n > 1 and b < BUCKETS - 1:
+        n >>= 1
+        b += 1
+    return b
+
+
+@numba.njit(nogil=True, cache=True)
+def score(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> None:
+    """Log-probabilities of the targets.
+
+    The recursion is affine in the base's probability, ``p = a + b p_base``; keeping ``a`` and ``b`` apart lets the logarithm
+    stay finite where ``p_base`` underflows.
+    """
+    d, theta = strengths.d, strengths.theta
+    for i in range(len(rows)):
+        a, b = 0.0, 1.0
+        for k in range(rows.shape[1]):
+            n, D, m = rows[i, k, 0], rows[i, k, 1], rows[i, k, 2]
+            if n == 0:
+                break
+            j = bucket(n)
+            scale = 1.0 / (n + theta[k, j])
+            backoff = (theta[k, j] + d[k, j] * D) * scale
+            a = backoff * a
+            if m > 0:
+                a += (m - d[k, j]) * scale
+            b *= backoff
+        if a > 0.0:
+            out[i] = np.log(a + b * np.exp(base[i]))
+        else:
+            out[i] = np.log(b) + base[i]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_gradient(rows: Int32, base: Float64, strengths: Strengths, p: Float64, out: Float64) -> None:
+    """Add to ``out``, by parameter, the gradient of the summed log-likelihood of the targets by ``logit d`` and ``log theta``.
+
+    ``p``, float64 ``(order + 2,)``, is scratch.
+    """
+    d, theta = strengths.d, strengths.theta
+    for i in range(len(rows)):
+        p[0] = np.exp(max(base[i], -700.0))
+        depth = 0
+        for k in range(rows.shape[1]):
+            n, D, m = rows[i, k, 0], rows[i, k, 1], rows[i, k, 2]
+            if n == 0:
+                break
+            j = bucket(n)
+            p[k + 1] = (max(m - d[k, j], 0.0) + (theta[k, j] + d[k, j] * D) * p[k]) / (n + theta[k, j])
+            depth = k + 1
+        g = 1.0 / p[depth]  # d log p / d p_k, from the deepest context down
+        for k in range(depth - 1, -1, -1):
+            n, D, m = rows[i, k, 0], rows[i, k, 1], rows[i, k, 2]
+            j = bucket(n)
+            h = g / (n + theta[k, j])
+            out[0, k, j] += h * (D * p[k] - (1.0 if m > 0 else 0.0)) * d[k, j] * (1.0 - d[k, j])
+            out[1, k, j] += h * (p[k] - p[k + 1]) * theta[k, j]
+            g = h * (theta[k, j] + d[k, j] * D)
+
+
+@numba.njit(nogil=True, cache=True)
+def set_strengths(parameters: Float64, strengths: Strengths) -> None:
+    """``d = sigmoid(u)`` and ``theta = 2^j exp(w)`` for counts in bucket ``j``; ``parameters`` is ``(2, order + 1, BUCKETS)``: u, w."""
+    for k in range(parameters.shape[1]):
+        for j in range(BUCKETS):
+            strengths.d[k, j] = 1.0 / (1.0 + np.exp(-parameters[0, k, j]))
+            strengths.theta[k, j] = 2.0**j * np.exp(parameters[1, k, j])
+
+
+@numba.njit(nogil=True, cache=True)
+def ascend(
+    rows: Int32,
+    base: Float64,
+    batch: int,
+    rate: float,
+    parameters: Float64,
+    squares: Float64,
+    strengths: Strengths,
+) -> None:
+    """One pass of Adagrad over the positions, a step for every ``batch`` of them.
+
+    Args:
+        parameters: u and w, see :func:`set_strengths`; changed in place, and ``strengths`` with them.
+        squares: running sums of squared gradients, same shape; changed in place.
+    """
+    slope = np.empty_like(parameters)
+    p = np.empty(rows.shape[1] + 1)
+    for start in range(0, len(rows), batch):
+        slope[:] = 0.0
+        _add_gradient(rows[start : start + batch], base[start : start + batch], strengths, p, slope)
+        for i in range(slope.size):
+            g = slope.flat[i]
+            if g != 0.0:
+                squares.flat[i] += g * g
+                step = rate * g / np.sqrt(squares.flat[i] + 1e-8)
+                parameters.flat[i] = min(max(parameters.flat[i] + step, -LIMIT), LIMIT)
+        set_strengths(parameters, strengths)
