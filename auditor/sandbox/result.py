@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class SandboxUnavailable(RuntimeError):
+    """No tier of isolation that the caller accepts works on this machine."""
 
 
 class Tier(StrEnum):
     """How strongly a run is isolated; found by trying, never by looking for a binary."""
 
     NAMESPACES = "namespaces"
-    """bubblewrap: own user, pid, net, ipc and mount namespaces, read-only system, private temp, no network."""
+    """bubblewrap: own pid, net, ipc and mount namespaces, read-only system, private temp, no network; and all of tier 2."""
     LANDLOCK = "landlock+seccomp"
-    """No user namespaces: non-root uid, Landlock allow-list of paths, seccomp without sockets and ptrace."""
+    """No namespaces: non-root uid, Landlock allow-list of paths, seccomp without sockets and ptrace."""
     NONE = "none"
     """Limits only. Refused unless the caller says otherwise, and never in CI."""
 
@@ -31,13 +36,26 @@ class Status(StrEnum):
     WALL_LIMIT = "wall-limit"
     CPU_LIMIT = "cpu-limit"
     MEMORY_LIMIT = "memory-limit"
+    PROCESS_LIMIT = "process-limit"
+    DISK_LIMIT = "disk-limit"
     RESULT_LIMIT = "result-limit"
     BAD_RESULT = "bad-result"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Resources of one run; the whole process tree shares them where the tier can account for a tree."""
+    """Resources of one run; the whole process tree shares them where the tier can account for a tree.
+
+    Attributes:
+        wall_seconds: from start to end, set-up included.
+        cpu_seconds: user plus system, of each process (by the kernel) and of the living tree (by polling).
+        memory_bytes: private memory of each process (by the kernel) and resident memory of the tree (by polling).
+        processes: processes and threads of the tree.
+        open_files: file descriptors of each process.
+        file_bytes: size of each file, and of all files in the private temporary directory together.
+        result_bytes: the result blob; also the whole of standard output when it goes to a file.
+        stderr_bytes: how much of the end of standard output and of standard error is kept, each.
+    """
 
     wall_seconds: float = 60.0
     cpu_seconds: float = 60.0
@@ -58,9 +76,11 @@ class SandboxResult:
         returncode: exit status, negative for a signal.
         tier: the isolation that was in force.
         json: what the program sent as JSON, if anything.
-        arrays: what it sent as arrays.
+        arrays: what it sent as arrays: read-only maps of a private file, paged in when touched.
+        stdout: the last bytes it wrote to standard output, decoded with replacement (untrusted text).
         stderr: the last bytes it wrote to standard error, decoded with replacement (untrusted text).
         wall_seconds: how long it ran.
+        detail: why the status is not ``OK``, one line, in our words.
     """
 
     status: Status
@@ -68,5 +88,7 @@ class SandboxResult:
     tier: Tier
     json: Any = None
     arrays: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    stdout: str = ""
     stderr: str = ""
     wall_seconds: float = 0.0
+    detail: str = ""

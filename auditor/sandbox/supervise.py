@@ -1,0 +1,215 @@
+"""The parent's side of a run: feed, drain, watch, and in the end kill the whole tree.
+
+It cannot hang: every read is non-blocking, every turn of the loop looks at the clock, and a tree needs no
+co-operation to die.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from auditor.sandbox.channels import CHUNK, Feeder, Sink, Spool, Tail
+from auditor.sandbox.result import Limits, Status, Tier
+from auditor.sandbox.tree import GroupTree, NamespaceTree, Tree
+from auditor.sandbox.watch import Watch
+
+_REPORT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to start and how to watch it.
+
+    Attributes:
+        command: makes the command line from the descriptors of the plan, ready, result and info channels.
+        plan: what the launcher reads.
+        environment: of the launcher and its wrapper.
+        tier: says how the tree is found and killed.
+        limits: of the run.
+        temporary: folder on a real disk whose size is watched; None where a tmpfs bounds it.
+        stdin: fed to the program as it reads.
+        result: where the result channel is written, up to ``limits.result_bytes``.
+        stdout: where standard output is written, up to ``limits.result_bytes``; None keeps only its end.
+    """
+
+    command: Callable[[int, int, int, int], Sequence[str]]
+    plan: bytes
+    environment: Mapping[str, str]
+    tier: Tier
+    limits: Limits
+    temporary: Path | None
+    stdin: BinaryIO | bytes | None
+    result: BinaryIO
+    stdout: BinaryIO | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened, before the result is looked at.
+
+    Attributes:
+        returncode: exit status, negative for a signal; bubblewrap's 128 + n is translated back.
+        stopped: the limit that made the parent kill the tree, if one did.
+        detail: one line about that.
+        launched: what the launcher reported.
+        stdout: end of standard output.
+        stderr: end of standard error.
+        result_bytes: how much came over the result channel.
+        cpu_seconds: of the tree, as far as polling saw.
+        wall_seconds: start to end.
+    """
+
+    returncode: int
+    stopped: Status | None
+    detail: str
+    launched: bytes
+    stdout: str
+    stderr: str
+    result_bytes: int
+    cpu_seconds: float
+    wall_seconds: float
+
+
+def supervise(job: Job) -> Outcome:
+    """Run ``job`` to its end or to its first limit; when this returns or raises, no process of it lives.
+
+    Raises:
+        TreeSurvived: a process hangs in the kernel.
+        OSError: the command cannot be started.
+    """
+    start = time.monotonic()
+    tail = Tail(job.limits.stderr_bytes)
+    stdout = tail if job.stdout is None else Spool(job.stdout, job.limits.result_bytes)
+    stderr, launched = Tail(job.limits.stderr_bytes), Tail(_REPORT_BYTES)
+    result = Spool(job.result, job.limits.result_bytes)
+    with ExitStack() as stack:
+        loop = _Loop(stack, start + job.limits.wall_seconds)
+        info_ours, info_theirs = os.pipe()
+        stack.callback(os.close, info_ours)
+        os.set_blocking(info_ours, False)
+        process = _start(job, loop, (stdout, stderr, launched, result), info_theirs)
+        tree: Tree = GroupTree(process.pid)
+        if job.tier is Tier.NAMESPACES:
+            tree = NamespaceTree(process.pid, info_ours)
+        try:
+            stopped = loop.turn(process.pid, Watch(tree, job.limits, job.temporary))
+        finally:
+            tree.kill()
+            returncode = process.wait()
+        stopped = loop.drain_rest() or stopped
+    if job.tier is Tier.NAMESPACES and returncode > 128:
+        returncode = 128 - returncode
+    return Outcome(
+        returncode=returncode,
+        stopped=stopped[0] if stopped else None,
+        detail=stopped[1] if stopped else "",
+        launched=bytes(launched.data),
+        stdout=tail.text(),
+        stderr=stderr.text(),
+        result_bytes=result.size,
+        cpu_seconds=0.0,
+        wall_seconds=time.monotonic() - start,
+    )
+
+
+def _start(job: Job, loop: _Loop, sinks: Sequence[Sink], info: int) -> subprocess.Popen[bytes]:
+    with ExitStack() as stack:
+        plan = stack.enter_context(os.fdopen(os.memfd_create("plan"), "wb", buffering=0))
+        plan.write(job.plan)
+        stdin = loop.feed(io.BytesIO(job.stdin) if isinstance(job.stdin, bytes) else job.stdin)
+        stack.callback(os.close, stdin)
+        ends = [loop.drain(sink) for sink in sinks]
+        for end in ends:
+            stack.callback(os.close, end)
+        stack.callback(os.close, info)
+        stdout, stderr, *channels = (*ends, info)
+        return subprocess.Popen(
+            job.command(plan.fileno(), *channels),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=dict(job.environment),
+            cwd="/",
+            pass_fds=(plan.fileno(), *channels),
+            start_new_session=True,
+        )
+
+
+class _Loop:
+    """Pipes to a child, and the loop that serves them."""
+
+    def __init__(self, stack: ExitStack, deadline: float) -> None:
+        self.stack = stack
+        self.deadline = deadline
+        self.selector = stack.enter_context(selectors.DefaultSelector())
+
+    def drain(self, sink: Sink) -> int:
+        """A new pipe whose reading end fills ``sink``; the writing end, for the child."""
+        ours, theirs = os.pipe()
+        self._watch(ours, selectors.EVENT_READ, sink)
+        return theirs
+
+    def feed(self, source: BinaryIO | None) -> int:
+        """A new pipe that ``source`` is written to; the reading end, for the child."""
+        theirs, ours = os.pipe()
+        self._watch(ours, selectors.EVENT_WRITE, Feeder(source or io.BytesIO()))
+        return theirs
+
+    def turn(self, pid: int, watch: Watch) -> tuple[Status, str] | None:
+        """Serve the pipes until child ``pid`` exits or a limit breaks; which limit, and a line about it."""
+        pidfd = os.pidfd_open(pid)
+        self.stack.callback(os.close, pidfd)
+        self.selector.register(pidfd, selectors.EVENT_READ)
+        while True:
+            now = time.monotonic()
+            if now >= self.deadline:
+                return Status.WALL_LIMIT, "time is up"
+            for key, _ in self.selector.select(min(self.deadline, watch.next_poll) - now):
+                if key.data is None:
+                    return None
+                if not self._serve(key.fd, key.data):
+                    return Status.RESULT_LIMIT, "more output than allowed"
+            if broken := watch.poll():
+                return broken
+
+    def drain_rest(self) -> tuple[Status, str] | None:
+        """Take what the dead have left in the pipes."""
+        for key in list(self.selector.get_map().values()):
+            while key.fd in self.selector.get_map() and key.events == selectors.EVENT_READ and key.data is not None:
+                if not self._serve(key.fd, key.data):
+                    return Status.RESULT_LIMIT, "more output than allowed"
+        return None
+
+    def _watch(self, descriptor: int, event: int, data: Sink | Feeder) -> None:
+        os.set_blocking(descriptor, False)
+        self.stack.callback(self._forget, descriptor)
+        self.selector.register(descriptor, event, data)
+
+    def _forget(self, descriptor: int) -> None:
+        if descriptor in self.selector.get_map():
+            self.selector.unregister(descriptor)
+            os.close(descriptor)
+
+    def _serve(self, descriptor: int, data: Sink | Feeder) -> bool:
+        """Move one chunk; False when a sink is full."""
+        if isinstance(data, Feeder):
+            if not data.feed(descriptor):
+                self._forget(descriptor)
+            return True
+        try:
+            chunk = os.read(descriptor, CHUNK)
+        except BlockingIOError:
+            return True
+        if not chunk:
+            self._forget(descriptor)
+            return True
+        return data.take(chunk)

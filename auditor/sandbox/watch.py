@@ -1,0 +1,108 @@
+"""Limits of the whole tree, held by polling: what the kernel accounts only per process."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from auditor.sandbox.result import Limits, Status
+from auditor.sandbox.tree import Process, Tree
+
+_INTERVAL = 0.05
+_SHARE = 20
+"""Polling may take one part in this many of the parent's time."""
+
+_BLOCK = 4096
+
+
+class Watch:
+    """Polls a tree when it is time to, and says which limit it broke."""
+
+    def __init__(self, tree: Tree, limits: Limits, temporary: Path | None) -> None:
+        self.tree = tree
+        self.limits = limits
+        self.temporary = temporary
+        self.next_poll = time.monotonic() + _INTERVAL
+        self.cpu_seconds = 0.0
+
+    def poll(self) -> tuple[Status, str] | None:
+        """The limit that is broken and one line about it; None between polls and when all is well."""
+        start = time.monotonic()
+        if start < self.next_poll:
+            return None
+        broken = self._processes() or self._disk()
+        end = time.monotonic()
+        self.next_poll = end + max(_INTERVAL, _SHARE * (end - start))
+        return broken
+
+    def _processes(self) -> tuple[Status, str] | None:
+        living = self.tree.living()
+        self.cpu_seconds = max(self.cpu_seconds, sum(process.cpu_seconds for process in living))
+        if self.cpu_seconds > self.limits.cpu_seconds:
+            return Status.CPU_LIMIT, f"the tree used {self.cpu_seconds:.1f} s of CPU"
+        threads = sum(process.threads for process in living)
+        if threads > self.limits.processes:
+            return Status.PROCESS_LIMIT, f"{threads} processes and threads"
+        if sum(process.resident_bytes for process in living) > self.limits.memory_bytes:
+            # Forked processes share pages: count each page once before accusing.
+            resident = sum(map(_proportional_bytes, living))
+            if resident > self.limits.memory_bytes:
+                return Status.MEMORY_LIMIT, f"{resident} bytes resident"
+        return None
+
+    def _disk(self) -> tuple[Status, str] | None:
+        if self.temporary is None:
+            return None
+        used = _disk_bytes(self.temporary, self.limits.file_bytes)
+        for process in self.tree.living():
+            used += _deleted_bytes(process.pid)
+        if used > self.limits.file_bytes:
+            return Status.DISK_LIMIT, f"{used} bytes of files"
+        return None
+
+
+def _proportional_bytes(process: Process) -> int:
+    with suppress(OSError, ValueError):
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return process.resident_bytes
+
+
+def _disk_bytes(folder: Path, enough: int) -> int:
+    """Bytes allocated beneath ``folder``; a count past ``enough`` may be cut short.
+
+    What cannot be looked at (a folder without permissions, a path too long to name) counts as too much: only a
+    program that hides files makes such.
+    """
+    used = 0
+    queue = [str(folder)]
+    while queue and used <= enough:
+        try:
+            with os.scandir(queue.pop()) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):
+                        used += max(entry.stat(follow_symlinks=False).st_blocks * 512, _BLOCK)
+                    if entry.is_dir(follow_symlinks=False):
+                        queue.append(entry.path)
+                    if used > enough:
+                        break
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return enough + 1
+    return used
+
+
+def _deleted_bytes(pid: int) -> int:
+    """Bytes of files that process ``pid`` holds open though they have no name any more."""
+    used = 0
+    with suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                status = os.stat(f"/proc/{pid}/fd/{name}")
+                if status.st_nlink == 0:
+                    used += status.st_blocks * 512
+    return used
