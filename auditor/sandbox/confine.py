@@ -6,6 +6,8 @@ Everything here acts on the calling process and survives ``execve``.
 from __future__ import annotations
 
 import ctypes
+import errno
+import itertools
 import os
 import resource
 import struct
@@ -69,9 +71,7 @@ def become(uid: int, must_read: Sequence[str]) -> None:
     otherwise, such as an interpreter under a root-only home. Landlock, which the caller has put in force or is about
     to, then bounds what can be read, and seccomp refuses open_by_handle_at, which this capability would open.
     """
-    for capability in range(_last_capability() + 1):
-        if capability != _CAP_DAC_READ_SEARCH:
-            prctl(_PR_CAPBSET_DROP, capability)
+    _empty_bounding_set(keep=_CAP_DAC_READ_SEARCH)
     prctl(_PR_SET_KEEPCAPS, 1)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
@@ -99,6 +99,17 @@ def _can_open(path: str) -> bool:
     return True
 
 
+def _empty_bounding_set(keep: int) -> None:
+    for capability in itertools.count():
+        if capability != keep:
+            try:
+                prctl(_PR_CAPBSET_DROP, capability)
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # one past the last that this kernel knows
+                    return
+                raise
+
+
 def _set_capabilities(mask: int) -> None:
     header = struct.pack("=Ii", _CAP_VERSION_3, 0)
     low, high = mask & 0xFFFFFFFF, mask >> 32
@@ -106,8 +117,3 @@ def _set_capabilities(mask: int) -> None:
     if _libc.capset(header, data) != 0:
         error = ctypes.get_errno()
         raise OSError(error, f"capset: {os.strerror(error)}")
-
-
-def _last_capability() -> int:
-    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # noqa: PTH123 - pathlib is slow to import here
-        return int(file.read())

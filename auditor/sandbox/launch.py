@@ -19,17 +19,12 @@ RESULT_FD = 3
 
 def main(plan_fd: int, ready_fd: int, result_fd: int) -> NoReturn:
     """Carry out the plan; never returns."""
-    os.set_inheritable(ready_fd, False)
     try:
+        os.set_inheritable(ready_fd, False)
         with os.fdopen(plan_fd, "rb") as file:
             file.seek(0)
             plan = json.load(file)
-        _carry_out(plan)
-        ready_fd = _arrange_descriptors(ready_fd, result_fd)
-        if plan["seccomp"] is not None:
-            from auditor.sandbox import seccomp  # noqa: PLC0415 - only where there is a filter
-
-            seccomp.install(bytes.fromhex(plan["seccomp"]))
+        ready_fd = _confine(plan, ready_fd, result_fd)
         os.write(ready_fd, READY)
         os.execve(plan["argv"][0], plan["argv"], plan["environment"])  # noqa: S606 - what a launcher is for
     except BaseException as error:  # noqa: BLE001 - every failure must reach the harness, none the program
@@ -37,8 +32,9 @@ def main(plan_fd: int, ready_fd: int, result_fd: int) -> NoReturn:
         os._exit(127)
 
 
-def _carry_out(plan: dict[str, Any]) -> None:
-    from auditor.sandbox import confine, landlock  # noqa: PLC0415 - sys.path is set below
+def _confine(plan: dict[str, Any], ready_fd: int, result_fd: int) -> int:
+    """Give up everything but the right to exec; returns the ready channel's new number. The order matters."""
+    from auditor.sandbox import confine, landlock, seccomp  # noqa: PLC0415 - found through what __main__ sets
 
     os.umask(0o077)
     confine.limit_resources(**plan["resources"])
@@ -46,11 +42,15 @@ def _carry_out(plan: dict[str, Any]) -> None:
     if plan["landlock"] is not None:
         # Before the uid goes: root may have to open what the program's uid cannot.
         landlock.restrict(**plan["landlock"])
-    if plan["uid"] is not None:
-        confine.become(plan["uid"], plan["must_read"])
-    else:
+    if plan["uid"] is None:
         confine.drop_capabilities()
+    else:
+        confine.become(plan["uid"], plan["must_read"])
     os.chdir(plan["directory"])
+    ready_fd = _arrange_descriptors(ready_fd, result_fd)
+    if plan["seccomp"] is not None:
+        seccomp.install_here(**plan["seccomp"])
+    return ready_fd
 
 
 def _arrange_descriptors(ready_fd: int, result_fd: int) -> int:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from auditor.sandbox import launch, namespaces
+from auditor.sandbox import landlock, launch, namespaces
 from auditor.sandbox.blob import BadBlob, read_blob
 from auditor.sandbox.result import Limits, SandboxResult, SandboxUnavailable, Status, Tier
 from auditor.sandbox.supervise import Job, Outcome, supervise
@@ -174,6 +174,8 @@ def _execute(
     }
     own = [*_interpreter_folders(Path(sys.executable)), Path(__file__).parent, _PROJECT / "auditor" / "__init__.py"]
     visible = [*_SYSTEM, *(str(path.absolute()) for path in read)]
+    isolated = tier is not Tier.NONE
+    own_signals_only = not namespaced and uid is None and landlock.abi_version() < landlock.SIGNALS_ABI
     plan: dict[str, Any] = {
         "argv": list(argv),
         "environment": environment,
@@ -187,8 +189,14 @@ def _execute(
             "open_files": limits.open_files,
             "file_bytes": limits.file_bytes,
         },
-        "landlock": None,
-        "seccomp": None,
+        "landlock": {
+            "read": [*visible, *(["/proc"] if namespaced else _PROC)],
+            "write": [temporary, *(["/dev/shm"] if namespaced else [])],  # noqa: S108 - the jail's own
+            "devices": _DEVICES,
+        }
+        if isolated and (not namespaced or landlock.abi_version())
+        else None,
+        "seccomp": {"stay_in_group": not namespaced, "own_signals_only": own_signals_only} if isolated else None,
     }
 
     def command(*descriptors: int) -> Sequence[str]:
