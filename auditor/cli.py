@@ -9,7 +9,10 @@ from auditor.exits import Exit
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1)
-def main(arguments: tuple[str, ...]) -> int:
+def judge(arguments: tuple[str, ...]) -> int:
     """Judge a submission folder (not built yet)."""
     click.echo("audit: not built yet; no submission was judged", err=True)
     return Exit.INTERNAL
+
+
+COMMANDS = {"": judge}

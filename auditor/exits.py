@@ -31,14 +31,16 @@ class Exit(IntEnum):
 
 
 def run_command(module: str, name: str) -> NoReturn:
-    """Import ``module`` and run its click command ``main``; leave the process with a documented code.
+    """Import ``module``, run one of its click ``COMMANDS`` and leave the process with a documented code.
 
     Args:
-        module: dotted name, imported here so that an import failure is caught too.
+        module: dotted name, imported here so that an import failure is caught too. Its ``COMMANDS`` maps reserved first
+            words to click commands; ``""`` is the command for everything else. A reserved word wins over a file of that
+            name (``./word`` is the file).
         name: the program's name in messages.
 
-    The command returns its code as an ``int`` (``None`` is 0). click's usage errors, which click itself would end
-    with 2, become 64; anything uncaught becomes 70 with a traceback on standard error.
+    A command returns its code as an ``int`` (``None`` is 0). click's usage errors, which click itself would end with 2,
+    become 64; anything uncaught becomes 70 with a traceback on standard error.
     """
     try:
         code = _invoke(module, name)
@@ -58,12 +60,16 @@ def run_command(module: str, name: str) -> NoReturn:
 def _invoke(module: str, name: str) -> int:
     import click
 
-    command = importlib.import_module(module).main
+    commands = importlib.import_module(module).COMMANDS
+    arguments = sys.argv[1:]
+    word = arguments[0] if arguments and arguments[0] in commands else ""
     try:
-        code = command.main(prog_name=name, standalone_mode=False)
+        code = commands[word].main(
+            arguments[1:] if word else arguments, prog_name=f"{name} {word}".rstrip(), standalone_mode=False
+        )
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except click.ClickException as error:
         error.show()

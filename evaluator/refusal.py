@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Refused(Exception):  # noqa: N818 - a refusal is a verdict, not an error of ours
     """An artifact or a data set that the referee will not score.
@@ -18,6 +21,15 @@ class Refused(Exception):  # noqa: N818 - a refusal is a verdict, not an error o
         self.reason = reason
         self.message = one_line(message)
         super().__init__(f"{reason}: {self.message}")
+
+
+@contextmanager
+def refusing(reason: str) -> Iterator[None]:
+    """Turn a ValueError of the code inside (a setting or a value that cannot be) into a refusal for ``reason``."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(reason, str(error)) from error
 
 
 def one_line(text: str, limit: int = 500) -> str:

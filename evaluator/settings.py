@@ -130,10 +130,10 @@ def load_eval_preset(name: str) -> ScoringSettings:
     """The evaluation preset ``name``.
 
     Raises:
-        KeyError: no such preset; the message names those there are.
+        ValueError: no such preset; the message names those there are.
     """
     if name not in eval_preset_names():
-        raise KeyError(f"no evaluation preset {name!r}; there are {', '.join(eval_preset_names())}")
+        raise ValueError(f"no evaluation preset {name!r}; there are {', '.join(eval_preset_names())}")
     text = (resources.files("evaluator") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
     return settings_from(table.get("scoring", {}), f"evaluation preset {name}")

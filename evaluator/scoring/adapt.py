@@ -1,8 +1,9 @@
 """Score-first test-time training: the weights move only on tokens that the ledger has credited (C3).
 
-The reference loop is systems.md 4.3. A chunk of ``n`` scored positions gives ``floor(n / S)`` fresh sequences of ``S`` positions; what is left
-over trains nothing. The gradient of a step is a sum of terms of ``gradient_rows`` sequences each, added in the order of
-their numbers on every rank, so the adapted weights are the same bits for any number of processes.
+The reference is the loop of #1477. A chunk of ``n`` scored positions gives ``floor(n / S)`` fresh sequences of ``S``
+positions; what is left over trains nothing. The gradient of a step is a sum of terms of ``gradient_rows`` sequences
+each, added in the order of their numbers on every rank: the adapted weights are the same bits for any number of
+processes.
 """
 
 from __future__ import annotations
@@ -152,13 +153,8 @@ class Adapter:
             )
             loss = (loss * torch.from_numpy(weight).to(device).flatten()).sum()
             # A parameter that a configuration leaves unused (block 0's vr_pair) has no gradient.
-            gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        return torch.cat(
-            [
-                (torch.zeros_like(p) if g is None else g).flatten().float()
-                for p, g in zip(self.parameters, gradients, strict=True)
-            ]
-        )
+            gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+        return torch.cat([gradient.flatten().float() for gradient in gradients])
 
 
 def _optimizer(parameters: list[torch.nn.Parameter], settings: AdaptSettings) -> torch.optim.Optimizer:

@@ -80,7 +80,7 @@ def score_stream(
             clock = time.perf_counter()
             scores = network.score(windows)
             clock = _lap(phases, "network", clock)
-            # A position's first score counts; a plan that scores it again (W-A, W-B off the grid) says so in the ledger.
+            # A position's first score counts; plans that score it again (W-A, W-B off the grid) say so in the ledger.
             fresh = np.flatnonzero(_first_occurrence(scores.position, ledger.position))
             if counting:
                 counting.result()

@@ -1,14 +1,14 @@
 """What the network says of the positions of a chunk.
 
 Every forward pass has one shape, ``(micro_batch, S)``, and every application of the output head one shape,
-``(micro_batch * stride)`` positions: on CPU and GPU alike other shapes select other kernels and give other bits. Short windows and short
-batches are padded with token 0 on the right, which causal attention never sees.
+``micro_batch * stride`` positions: on CPU and GPU alike other shapes select other kernels and give other bits. Short
+windows and short batches are padded with token 0 on the right, which causal attention never sees.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,7 @@ class Network:
         ranks: this process among all.
         hints: hint token per position (-1: none), if the mixer has hints.
         entropy: whether the mixer needs the entropy.
+        on_batch: told the position up to which this rank has put windows through the network.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Network:
         *,
         hints: Int32 | None,
         entropy: bool,
+        on_batch: Callable[[int], None] = lambda _position: None,
     ) -> None:
         self.model, self.tokens, self.plan, self.ranks = model, tokens, plan, ranks
-        self.micro_batch, self.hints, self.entropy = micro_batch, hints, entropy
+        self.micro_batch, self.hints, self.entropy, self.on_batch = micro_batch, hints, entropy, on_batch
 
     def score(self, windows: range) -> ChunkScores:
         """Score ``windows``: this rank does its share of the micro-batches, then every rank has all of them."""
@@ -72,6 +74,7 @@ class Network:
             offset = int(ends[batch.start - windows.start] - sizes[batch.start - windows.start])
             values = self._batch(batch)
             buffer[:, offset : offset + values.shape[1]] = values
+            self.on_batch(int(self.plan.stop[batch[-1]]))
         self.ranks.merge(buffer)
         target, entropy, hint = buffer.cpu().numpy()
         position = np.concatenate([np.arange(self.plan.first[w], self.plan.stop[w]) for w in windows])
@@ -81,7 +84,7 @@ class Network:
         )
 
     def row(self, window: int, windows: range, position: int) -> Float64:
-        """All log-probabilities (nats, float64 ``(V,)``) at ``position``, as scored by ``window`` among its chunk's ``windows``.
+        """All log-probabilities (nats, float64 ``(V,)``) at ``position``, which ``window`` scores.
 
         Repeats the very micro-batch that scored the position, so the bits are those of the score.
         """
@@ -106,7 +109,7 @@ class Network:
         return self.model.hidden(torch.from_numpy(inputs).to(self.ranks.device))
 
     def _logits(self, hidden: torch.Tensor, batch: range, blocks: Sequence[tuple[int, int]]) -> torch.Tensor:
-        """Float64 logits ``(micro_batch, stride, V)`` of up to ``micro_batch`` blocks of ``stride`` scored positions."""
+        """Float64 logits ``(micro_batch, stride, V)`` of up to ``micro_batch`` blocks of ``stride`` positions."""
         stride = self.plan.stride
         states = hidden.new_zeros(self.micro_batch, stride, hidden.shape[-1])
         for i, (window, block) in enumerate(blocks):
@@ -140,7 +143,7 @@ class Network:
         return torch.cat(parts, 1)
 
     def _gather(self, logits: torch.Tensor, ids: np.typing.NDArray[np.int64]) -> torch.Tensor:
-        """Logits ``(micro_batch, stride)`` of the tokens ``ids``, ``(blocks, stride)`` with ``blocks <= micro_batch``."""
+        """Logits ``(micro_batch, stride)`` of the tokens ``ids``, shape ``(blocks, stride)``."""
         index = torch.zeros(logits.shape[:2], dtype=torch.int64)
         index[: len(ids)] = torch.from_numpy(ids)
         return logits.gather(-1, index.to(logits.device)[..., None])[..., 0]

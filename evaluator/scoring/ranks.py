@@ -1,7 +1,7 @@
 """The processes of one evaluation, and the only two ways in which they exchange numbers.
 
-Both give the same bits for any number of processes, which ``all_reduce`` of partial sums does not (measured: gloo gave other
-bits for 1, 2 and 4 ranks).
+Both give the same bits for any number of processes, which ``all_reduce`` of partial sums does not (measured: gloo gave
+other bits for 1, 2 and 4 ranks).
 """
 
 from __future__ import annotations
@@ -41,12 +41,21 @@ class Ranks:
         if self.size > 1:
             dist.destroy_process_group()
 
+    def devices(self) -> list[str]:
+        """Name of each rank's device, as the driver gives it."""
+        own = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        if self.size == 1:
+            return [own]
+        names: list[str] = [""] * self.size
+        dist.all_gather_object(names, own)
+        return names
+
     def mine(self, count: int) -> range:
-        """Which of ``count`` numbered pieces of work this rank does: every ``size``-th, so that shares differ by one at most."""
+        """Which of ``count`` numbered pieces of work this rank does: every ``size``-th."""
         return range(self.rank, count, self.size)
 
     def merge(self, buffer: torch.Tensor) -> None:
-        """Complete ``buffer`` in place on every rank; each entry is non-zero on at most one rank (the one that made it).
+        """Complete ``buffer`` in place on every rank; each entry is non-zero on at most one rank, which made it.
 
         A sum of one number and zeros is that number, whatever the order.
         """
@@ -79,7 +88,7 @@ class Ranks:
         outgoing = torch.zeros(rounds, self.size * part, device=self.device)
         for k, term in enumerate(terms):
             outgoing[k, :n] = term
-        # (rounds, destination, part) -> (destination, rounds, part), so that each rank receives its slice of every term.
+        # (rounds, destination, part) -> (destination, rounds, part): each rank receives its slice of every term.
         outgoing = outgoing.view(rounds, self.size, part).transpose(0, 1).contiguous()
         incoming = torch.empty_like(outgoing)
         dist.all_to_all_single(incoming, outgoing)
@@ -93,7 +102,7 @@ class Ranks:
 
 
 def _length(terms: Sequence[torch.Tensor], device: torch.device) -> int:
-    """Length of a term; a rank without any (fewer terms than ranks) learns it from the others."""
+    """Length of a term; a rank without any (more ranks than terms) learns it from the others."""
     length = torch.tensor([len(terms[0]) if terms else 0], device=device)
     dist.all_reduce(length, op=dist.ReduceOp.MAX)
     return int(length.item())

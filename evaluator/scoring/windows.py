@@ -1,8 +1,8 @@
 """Window plans W-A, W-B and W-C: in which context each position is scored (systems.md 0.5).
 
-A plan is a list of windows. Window ``i`` feeds positions ``start[i] .. start[i] + S - 1`` (cut at ``T``) to the network and
-scores positions ``first[i] .. stop[i] - 1`` of them. The first window scores all it sees; later ones only their last ``s``
-positions.
+A plan is a list of windows. Window ``i`` feeds positions ``start[i] .. start[i] + S - 1`` (cut at ``T``) to the network
+and scores positions ``first[i] .. stop[i] - 1`` of them. The first window scores all it sees, later ones only their
+last ``s`` positions.
 
 ========  =================================================  ==================================================
 plan      starts                                             coverage

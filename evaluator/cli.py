@@ -1,0 +1,214 @@
+"""Command line of ``evaluate``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+from auditor.exits import Exit
+from evaluator.display import make_display
+from evaluator.refusal import Refused
+from evaluator.resolve import AUTO, Options
+from evaluator.scorecard import Scorecard, read_scorecard
+from evaluator.settings import load_eval_preset
+from evaluator.supervise import Fleet
+
+_PATH = click.Path(path_type=Path)
+_EXITS = {"scored": Exit.OK, "over-bytes": Exit.FAILED, "over-time": Exit.FAILED, "refused": Exit.REFUSED}
+
+
+def default_processes() -> int:
+    """One process per GPU, else one per core up to four (the digest is the same for any number)."""
+    from evaluator.environment import gpu_names
+
+    return len(gpu_names()) or min(len(os.sched_getaffinity(0)), 4)
+
+
+def _known_eval_preset(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            load_eval_preset(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("artifact", type=_PATH)
+@click.option("--preset", default=AUTO, show_default=True, help="Model preset; auto: from manifest, header or shapes.")
+@click.option("--data", type=_PATH, help="Folder of the validation shards (fineweb_val_*.bin).")
+@click.option("--tokenizer", type=_PATH, help="SentencePiece model that made the shards.")
+@click.option("--code", type=_PATH, multiple=True, help="File or folder whose bytes count; repeatable.")
+@click.option(
+    "--eval-preset", callback=_known_eval_preset, help="How to score; default: the manifest's, the contest's."
+)
+@click.option("--contest", help="Contest profile; default: the manifest's, then parameter-golf.")
+@click.option(
+    "--nproc", type=click.IntRange(1, 1024), help="Scoring processes on this machine; default: GPUs or cores."
+)
+@click.option("--nnodes", type=click.IntRange(2, 1024), help="Machines; run the same command on each.")
+@click.option("--node-rank", type=click.IntRange(0), help="Number of this machine, 0 for the first.")
+@click.option("--master", metavar="HOST:PORT", help="Address of the first machine, for --nnodes.")
+@click.option("--json", "json_file", type=_PATH, help="Write the scorecard as JSON (- for standard output).")
+@click.option("--html", "html_file", type=_PATH, help="Write the scorecard as one HTML page.")
+@click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds instead of the contest's cap; practice only."
+)
+@click.option(
+    "--official", is_flag=True, help="An official score: the contest's settings, hardware and whole data set."
+)
+@click.option("--replay", type=_PATH, help="Repeat the run of this JSON scorecard and compare digests.")
+def score(
+    artifact: Path,
+    preset: str,
+    data: Path | None,
+    tokenizer: Path | None,
+    code: tuple[Path, ...],
+    eval_preset: str | None,
+    contest: str | None,
+    nproc: int | None,
+    nnodes: int | None,
+    node_rank: int | None,
+    master: str | None,
+    json_file: Path | None,
+    html_file: Path | None,
+    time_limit: float | None,
+    official: bool,
+    replay: Path | None,
+) -> int:
+    """Score ARTIFACT: load it, run the reference GPT over the validation stream, print the scorecard.
+
+    What is not given comes from the manifest beside the artifact (artifact.ptz -> artifact.manifest.json) and is
+    printed. `evaluate pack` makes an artifact from a checkpoint (`./pack` is a file of that name).
+
+    Exit codes: 0 scored within the caps (and, with --replay, the same digest); 1 over a cap (or another digest);
+    2 refused artifact or data; 64 usage; 70 internal.
+    """
+    from evaluator.evaluation import evaluate
+
+    if official and (eval_preset or time_limit or replay):
+        raise click.UsageError(
+            "--official takes all scoring settings from the contest: no --eval-preset, --time-limit, --replay"
+        )
+    torchrun = _torchrun(nnodes, node_rank, master)
+    options = Options(
+        artifact=artifact,
+        preset=preset,
+        data=data,
+        tokenizer=tokenizer,
+        code=code,
+        eval_preset=eval_preset,
+        contest=contest,
+        fleet=Fleet(nproc or default_processes(), torchrun),
+        official=official,
+        time_limit=time_limit,
+    )
+    for file in (json_file, html_file):
+        if file is not None and str(file) != "-" and not file.parent.is_dir():
+            raise click.UsageError(f"{file.parent} is no folder")
+    expected = None
+    if replay is not None:
+        expected = _read_replay(replay)
+        options = _as_in(options, expected)
+    with make_display() as display:
+        card = evaluate(options, display)
+    if expected is not None:
+        card = compare(card, expected)
+    publish(card, json_file, html_file)
+    if card.replay is not None and card.status == "scored":
+        return Exit.OK if card.replay == "confirmed" else Exit.FAILED
+    return _EXITS.get(card.status, Exit.INTERNAL)
+
+
+def publish(card: Scorecard, json_file: Path | None, html_file: Path | None) -> None:
+    """Print the scorecard and write what was asked for."""
+    from evaluator.report.html import render
+    from evaluator.report.terminal import print_scorecard
+
+    text = msgspec.json.format(msgspec.json.encode(card))
+    on_stdout = json_file is not None and str(json_file) == "-"
+    print_scorecard(card, Console(stderr=on_stdout))
+    if on_stdout:
+        click.echo(text)
+    elif json_file is not None:
+        json_file.write_bytes(text + b"\n")
+        click.echo(f"JSON scorecard: {json_file}", err=True)
+    if html_file is not None:
+        html_file.write_text(render(card), encoding="utf-8")
+        click.echo(f"HTML report: {html_file}", err=True)
+
+
+def compare(card: Scorecard, expected: Scorecard) -> Scorecard:
+    """``card`` with the outcome of a replay of ``expected``: same digest, or which ingredient differs."""
+    if card.digest is None:
+        return card
+    if card.digest == expected.digest:
+        return msgspec.structs.replace(card, replay="confirmed", message=f"replay confirms digest {card.digest[:16]}")
+    ours = msgspec.structs.asdict(card.digests) if card.digests else {}
+    theirs = msgspec.structs.asdict(expected.digests) if expected.digests else {}
+    differ = [name for name in ours if ours[name] != theirs.get(name)]
+    what = f"other {', '.join(differ)}" if differ else "the same inputs gave other scores"
+    return msgspec.structs.replace(
+        card, replay="differs", message=f"replay differs: {what}; {expected.bpb} bpb then, {card.bpb} now"
+    )
+
+
+def _read_replay(path: Path) -> Scorecard:
+    try:
+        card = read_scorecard(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{path} is no scorecard: {error}") from None
+    if card.digest is None or card.scoring is None or card.model is None:
+        raise click.UsageError(f"{path} holds no score to replay ({card.status})")
+    return card
+
+
+def _as_in(options: Options, card: Scorecard) -> Options:
+    from dataclasses import replace
+
+    from reference_model import preset_names
+
+    preset = card.model.preset if card.model and card.model.preset in preset_names() else options.preset
+    return replace(options, settings=card.scoring, contest=options.contest or card.contest, preset=preset)
+
+
+def _torchrun(nnodes: int | None, node_rank: int | None, master: str | None) -> tuple[str, ...]:
+    if nnodes is None and node_rank is None and master is None:
+        return ()
+    if nnodes is None or node_rank is None or master is None or ":" not in master:
+        raise click.UsageError("several machines need --nnodes, --node-rank and --master HOST:PORT")
+    host, _, port = master.rpartition(":")
+    return (f"--nnodes={nnodes}", f"--node-rank={node_rank}", f"--master-addr={host}", f"--master-port={port}")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("checkpoint", type=_PATH)
+@click.option("--preset", required=True, help="Model preset; its configuration goes into the header.")
+@click.option("--config", "config_file", type=_PATH, help="TOML with fields of GPTConfig that differ from the preset.")
+@click.option(
+    "--bits", type=click.Choice(["8", "6", "none"]), default="6", show_default=True, help="Codes of large matrices."
+)
+@click.option(
+    "--output", "-o", type=_PATH, default=Path("artifact.ptz"), show_default=True, help="The artifact to write."
+)
+@click.option("--code", type=_PATH, multiple=True, help="File or folder whose bytes count; repeatable.")
+def pack(
+    checkpoint: Path, preset: str, config_file: Path | None, bits: str, output: Path, code: tuple[Path, ...]
+) -> int:
+    """Make the canonical artifact of CHECKPOINT (safetensors or torch) and report its counted size."""
+    from evaluator.packing import pack_checkpoint
+
+    try:
+        report = pack_checkpoint(checkpoint, preset, config_file, None if bits == "none" else int(bits), output, code)
+    except Refused as refused:
+        click.echo(f"evaluate pack: refused ({refused.reason}): {refused.message}", err=True)
+        return Exit.REFUSED
+    click.echo(report)
+    return Exit.OK
+
+
+COMMANDS = {"": score, "pack": pack}

@@ -1,0 +1,1 @@
+"""A scorecard for readers: terminal, JSON, HTML."""

@@ -1,0 +1,206 @@
+"""The parent's side of a run: start the scoring processes, keep the clock, end them.
+
+The time budget is the parent's: it counts from the moment at which the scoring processes may first read validation data
+to the moment at which the parent holds the scores. Compilation, n-gram statistics, test-time training and the check of
+the data all fall into it. Nothing that is timed can touch the clock.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from evaluator.job import Done, EventReader, Failed, Job, Progress, Ready, Started, Underway
+from evaluator.processes import kill_groups
+from evaluator.refusal import Refused
+
+_POLL_SECONDS = 0.02
+START_SECONDS = 300.0
+"""How long the processes may take to load the model and find each other; not charged, but not endless either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Which processes score.
+
+    Attributes:
+        nproc: processes on this machine.
+        torchrun: further options for torchrun, for runs over several machines.
+    """
+
+    nproc: int = 1
+    torchrun: tuple[str, ...] = ()
+
+    def command(self, job: Path) -> list[str]:
+        """The program to start; a single process needs no torchrun."""
+        if self.nproc == 1 and not self.torchrun:
+            return [sys.executable, "-m", "evaluator.worker", str(job)]
+        options = self.torchrun or ("--standalone",)
+        return [sys.executable, "-m", "evaluator.launch", str(job), f"--nproc-per-node={self.nproc}", *options]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        status: ``"done"``, ``"over-time"`` or ``"died"``.
+        seconds: on the parent's clock.
+        started_in: seconds before the clock ran (imports, model, rendezvous).
+        ready: device and number of processes, if it came so far.
+        progress: credited chunks in order, each with the clock.
+        done: the final report, if any.
+        message: what happened, one line, if not done.
+    """
+
+    status: Literal["done", "over-time", "died"]
+    seconds: float
+    started_in: float
+    ready: Ready | None
+    progress: tuple[tuple[Progress, float], ...]
+    done: Done | None
+    message: str = ""
+
+
+def supervise(
+    job: Job,
+    fleet: Fleet,
+    limit: float,
+    *,
+    check: Callable[[], Future[None]],
+    on_event: Callable[[Ready | Underway | Progress, float], None] = lambda _event, _seconds: None,
+    on_tick: Callable[[float], None] = lambda _seconds: None,
+) -> Outcome:
+    """Run ``job`` to its end or to the limit.
+
+    Args:
+        job: saved by this function into its folder.
+        fleet: processes.
+        limit: seconds on the parent's clock.
+        check: started when the clock starts; its future fails with :class:`Refused` if the data are not right.
+        on_event: called with each event and the clock.
+        on_tick: called every few hundredths of a second with the clock.
+
+    Raises:
+        Refused: the data or the settings cannot be scored.
+    """
+    log = Path(job.folder) / "workers.log"
+    environment = dict(os.environ, OMP_NUM_THREADS="1", CUBLAS_WORKSPACE_CONFIG=":4096:8", NCCL_NVLS_ENABLE="0")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            fleet.command(job.save()),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=environment,
+        )
+    watch = _Watch(job, process, limit, on_event, on_tick)
+    try:
+        return watch.run(check)
+    finally:
+        watch.end()
+
+
+class _Watch:
+    """State of one supervised run."""
+
+    def __init__(
+        self,
+        job: Job,
+        process: subprocess.Popen[bytes],
+        limit: float,
+        on_event: Callable[[Ready | Underway | Progress, float], None],
+        on_tick: Callable[[float], None],
+    ) -> None:
+        self.job, self.process, self.limit = job, process, limit
+        self.on_event, self.on_tick = on_event, on_tick
+        self.reader = EventReader(job.events)
+        self.leaders: set[int] = {process.pid}
+        self.ready: Ready | None = None
+        self.progress: list[tuple[Progress, float]] = []
+        self.done: Done | None = None
+        self.failed: Failed | None = None
+
+    def run(self, check: Callable[[], Future[None]]) -> Outcome:
+        born = time.monotonic()
+        while self.ready is None:
+            if self._poll(0.0) or time.monotonic() - born > START_SECONDS:
+                return self._died(0.0, time.monotonic() - born)
+            time.sleep(_POLL_SECONDS)
+        clock = time.monotonic()
+        started_in = clock - born
+        checked = check()
+        self.job.go.touch()
+        try:
+            while True:
+                seconds = time.monotonic() - clock
+                ended = self._poll(seconds)
+                if seconds > self.limit:
+                    return self._outcome("over-time", seconds, started_in, f"stopped at {self.limit:g} s")
+                if checked.done():
+                    checked.result()
+                if self.done and checked.done():
+                    return self._outcome("done", seconds, started_in)
+                if ended and not self.done:
+                    return self._died(seconds, started_in)
+                self.on_tick(seconds)
+                time.sleep(_POLL_SECONDS)
+        finally:
+            checked.cancel()
+
+    def end(self) -> None:
+        """Kill every process of the run; each rank is its own session, so the launcher's group is not enough."""
+        self._poll(0.0)
+        kill_groups(self.leaders)
+        self.process.wait()
+
+    def _poll(self, seconds: float) -> bool:
+        """Take in new events; whether the run has ended."""
+        ended = self.process.poll() is not None
+        for event in self.reader.read():
+            match event:
+                case Started():
+                    self.leaders.add(event.pid)
+                case Ready():
+                    self.ready = event
+                    self.on_event(event, seconds)
+                case Underway():
+                    self.on_event(event, seconds)
+                case Progress():
+                    self.progress.append((event, seconds))
+                    self.on_event(event, seconds)
+                case Done():
+                    self.done = event
+                case Failed():
+                    self.failed = self.failed or event
+        return ended
+
+    def _died(self, seconds: float, started_in: float) -> Outcome:
+        if self.failed and self.failed.kind == "refused":
+            raise Refused(self.failed.reason, self.failed.message)
+        if self.failed:
+            message = self.failed.message
+        elif self.process.poll() is None:
+            message = f"the scoring processes did not start within {START_SECONDS:g} s"
+        else:
+            message = f"rank 0 died: exit status {self.process.returncode}"
+        tail = _last_line(Path(self.job.folder) / "workers.log")
+        return self._outcome("died", seconds, started_in, f"{message} ({tail})" if tail else message)
+
+    def _outcome(
+        self, status: Literal["done", "over-time", "died"], seconds: float, started_in: float, message: str = ""
+    ) -> Outcome:
+        return Outcome(status, seconds, started_in, self.ready, tuple(self.progress), self.done, message)
+
+
+def _last_line(log: Path) -> str:
+    lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""
