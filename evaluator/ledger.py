@@ -118,9 +118,9 @@ class Ledger:
         tokens.flags.writeable = credited.flags.writeable = False
         return ScoredTokens(start, tokens, credited, self._mint)
 
-    def credit_again(self, start: int, nll: Nanonats) -> None:
-        """Add a *second* score of positions already credited (windows W-A do that); never official, mints nothing."""
-        if start + len(nll) > self._position:
+    def credit_again(self, position: npt.NDArray[np.int64], nll: Nanonats) -> None:
+        """Add further scores of positions already credited (windows W-A do that); never official, mints nothing."""
+        if (position >= self._position).any():
             raise ValueError("a second score needs a first one")
         self._again += int(nll.sum())
         self._again_count += len(nll)

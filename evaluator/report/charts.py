@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 26, 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _axes(x0: float, x1: float, y0: float, y1: float, x_label: str, y_label: str
         x = _x(tick, x0, x1)
         parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 18}" text-anchor="middle">{_short(tick)}</text>')
     parts.append(f'<text class="label" x="{WIDTH - _RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{x_label}</text>')
-    parts.append(f'<text class="label" x="4" y="{_TOP}" >{y_label}</text>')
+    parts.append(f'<text class="label" x="4" y="14">{y_label}</text>')
     return parts
 
 

@@ -151,5 +151,5 @@ def _credit(
     again = np.ones(len(position), np.bool_)
     again[fresh] = False
     if again.any():
-        ledger.credit_again(int(position[again].min()), nll[again])
+        ledger.credit_again(position[again], nll[again])
     return scored

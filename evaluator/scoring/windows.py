@@ -16,6 +16,7 @@ plan      starts                                             coverage
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -62,10 +63,11 @@ class WindowPlan:
 
         ``size`` must be a multiple of the stride and at least ``length`` so that no window straddles two chunks.
         """
-        bounds = np.searchsorted(self.first, np.arange(0, self.positions + size, size))
-        # W-A and W-B may end with windows that look back: they stay in the last chunk.
-        bounds[-1] = len(self)
-        return [range(a, b) for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True) if a < b]
+        # W-A goes on with windows that score the end again: they stay in the chunk of the window that reached it first.
+        reached = int(np.searchsorted(self.stop, self.positions)) + 1
+        bounds = np.searchsorted(self.first[:reached], np.arange(0, self.positions + size, size)).tolist()
+        chunks = [range(a, b) for a, b in pairwise(bounds) if a < b]
+        return [*chunks[:-1], range(chunks[-1].start, len(self))]
 
 
 def plan_windows(settings: WindowSettings, positions: int) -> WindowPlan:
