@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from evaluator.refusal import Refused
 from evaluator.stream import ValidationStream, refusing
 from rules.contest.byte_counts import decode_documents, document_bytes, recount, text_bytes
+from rules.contest.case_operators import plain_text
 from rules.contest.completeness import Completeness, Coverage, PrefixDigests, compare_documents, compare_text
 from rules.contest.documents import document_digests, stream_digest
-from rules.contest.profile import Tokenization
-from rules.contest.sidecar import case_text_bytes
 
 SIDECAR_TOLERANCE = 1e-3
 """A sidecar counts text before normalisation. The two lengths differ by 6.5e-5 on real documents (artifacts.md 5); the
@@ -31,8 +30,9 @@ class StreamFacts:
         bytes_sha256: digest of the credited bytes in order, as little-endian uint16.
         tokenizer_sha256: digest of the tokenizer file.
         documents: number of documents.
-        text_bytes: bytes credited to all targets; equal to the decoded text's UTF-8 length where they come from the
-            tokenizer's table.
+        text_bytes: UTF-8 length of the decoded, normalised text.
+        credited_bytes: bytes credited to all targets; equal to ``text_bytes`` unless they come from a sidecar, which
+            counts the text before normalisation.
         completeness: whether this is the contest's validation set.
         seconds: wall seconds that verification took.
     """
@@ -42,6 +42,7 @@ class StreamFacts:
     tokenizer_sha256: str
     documents: int
     text_bytes: int
+    credited_bytes: int
     completeness: Completeness
     seconds: float
 
@@ -60,73 +61,67 @@ def verify_stream(stream: ValidationStream, on_progress: Callable[[int, int], No
     began = time.monotonic()
     prefixes = PrefixDigests(stream.profile.validation.prefixes)
     with refusing():
-        total = _recount(stream, prefixes, on_progress)
+        decoded = _recount(stream, prefixes, on_progress)
     tokens_sha256 = stream_digest(stream.tokens)
-    _check_known_bytes(stream, tokens_sha256, total)
+    _check_known_bytes(stream, tokens_sha256)
     return StreamFacts(
         tokens_sha256=tokens_sha256,
         bytes_sha256=stream_digest(stream.credited),
         tokenizer_sha256=stream.tokenizer.sha256,
         documents=stream.documents,
-        text_bytes=total,
-        completeness=_completeness(stream, total, prefixes),
+        text_bytes=decoded,
+        credited_bytes=stream.credited_bytes,
+        completeness=_completeness(stream, decoded, prefixes),
         seconds=time.monotonic() - began,
     )
 
 
 def _recount(stream: ValidationStream, prefixes: PrefixDigests, on_progress: Callable[[int, int], None] | None) -> int:
-    """Bytes credited in all, after each document's have been compared with its text."""
+    """Bytes of the decoded text, after each document's have been compared with those credited to it."""
     credited = document_bytes(stream.credited, stream.starts)
-    length = case_text_bytes if stream.tokenizer.has_case_operators else text_bytes
-    done = decoded_bytes = 0
+    has_operators = stream.tokenizer.has_case_operators
+    done = decoded = 0
     for batch in decode_documents(stream.tokens, stream.starts, stream.tokenizer.processor):
-        for document, text in enumerate(batch, done):
+        for document, raw in enumerate(batch, done):
+            text = plain_text(raw) if has_operators else raw
             prefixes.add(text)
             if stream.bytes_from == "sidecar":
-                decoded_bytes += length(text)
+                decoded += text_bytes(text)
             else:
-                recount(text, int(credited[document]), document=document, last=document == stream.documents - 1)
+                last = document == stream.documents - 1
+                decoded += recount(text, int(credited[document]), document=document, last=last)
         done += len(batch)
         if on_progress is not None:
             on_progress(done, stream.documents)
     total = int(credited.sum())
-    if stream.bytes_from == "sidecar" and abs(total - decoded_bytes) > SIDECAR_TOLERANCE * decoded_bytes:
+    if stream.bytes_from == "sidecar" and abs(total - decoded) > SIDECAR_TOLERANCE * decoded:
         raise Refused(
             "sidecar-implausible",
-            f"the sidecars credit {total:,} bytes, the decoded text has {decoded_bytes:,}: they differ by more than "
+            f"the sidecars credit {total:,} bytes, the decoded text has {decoded:,}: they differ by more than "
             f"{SIDECAR_TOLERANCE:.1%}",
         )
-    return total
+    return decoded
 
 
-def _known_tokenization(stream: ValidationStream) -> Tokenization | None:
-    """What the profile knows of the whole stream in this tokenization, if this is as long as the whole stream."""
+def _check_known_bytes(stream: ValidationStream, tokens_sha256: str) -> None:
+    """Refuse a stream that is known, by its digest or its length, to have other bytes."""
+    expected: int | None = None
     size = (stream.tokenizer.vocab_size, len(stream.tokens))
     for known in stream.profile.validation.tokenizations:
         if (known.vocab_size, known.tokens) == size:
-            return known
-    return None
-
-
-def _check_known_bytes(stream: ValidationStream, tokens_sha256: str, total: int) -> None:
-    known = _known_tokenization(stream)
-    expected = None if known is None else known.credited_bytes
+            expected = known.credited_bytes
     if stream.manifest is not None and stream.manifest.val.sha256 == tokens_sha256:
         expected = stream.manifest.val.text_bytes
-    if expected is not None and total != expected:
-        raise Refused("credited-bytes", f"{total:,} bytes are credited; this stream is known to have {expected:,}")
+    if expected is not None and stream.credited_bytes != expected:
+        raise Refused(
+            "credited-bytes", f"{stream.credited_bytes:,} bytes are credited; this stream is known to have {expected:,}"
+        )
 
 
-def _completeness(stream: ValidationStream, total: int, prefixes: PrefixDigests) -> Completeness:
+def _completeness(stream: ValidationStream, decoded: int, prefixes: PrefixDigests) -> Completeness:
     validation, manifest = stream.profile.validation, stream.manifest
     if validation.documents is not None:
-        if stream.bytes_from == "table":
-            return compare_text(validation, stream.documents, total, prefixes.matched)
-        known = _known_tokenization(stream)
-        evidence = "the text behind a sidecar is not compared"
-        if known is not None and stream.documents == validation.documents:
-            evidence += f", but documents and tokens are as many as those of {known.name}"
-        return Completeness(Coverage.UNKNOWN, stream.documents, validation.documents, evidence)
+        return compare_text(validation, stream.documents, decoded, prefixes.matched)
     if manifest is not None and manifest.val.document_digests:
         digests = document_digests(stream.tokens, stream.starts)
         return compare_documents(digests, manifest.val.document_digests)

@@ -7,18 +7,14 @@ the byte count of target ``i + 1`` at ``side[i + 1]``; BOS and operators are 0.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
-from rules.contest.byte_counts import Bytes, Int64, text_bytes
+from rules.contest.byte_counts import Bytes, Int64
 from rules.contest.errors import DataError
 from rules.contest.shards import SIDECAR_MARK, Split, concatenate, read_shard
-
-_OPERATORS: Final = re.compile("\ue004(.)|[\ue001-\ue004]", re.DOTALL)
 
 
 def sidecar_path(shard: Path, split: Split) -> Path:
@@ -62,11 +58,3 @@ def read_sidecar(shards: Sequence[Path], split: Split, starts: Int64) -> Bytes |
             f"the sidecar counts {int(stream[position])} bytes for the BOS at position {position:,}: it is not aligned",
         )
     return stream[1:]
-
-
-def case_text_bytes(text: str) -> int:
-    """UTF-8 length of decoded CaseOps text without its operators; an escape (U+E004) makes what follows it literal.
-
-    Normalisation makes it differ a little from what a sidecar counts (0.0065 % on 200 raw documents).
-    """
-    return text_bytes(_OPERATORS.sub(r"\1", text))

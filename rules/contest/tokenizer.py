@@ -9,14 +9,12 @@ from typing import Final
 
 from sentencepiece import SentencePieceProcessor
 
+from rules.contest.case_operators import OPERATORS
 from rules.contest.errors import DataError
 from rules.contest.files import read_small
 
 MODEL_LIMIT: Final = 64 << 20
 """A model of 16,384 pieces has about half a megabyte; anything near this limit is not a tokenizer."""
-
-CASE_OPERATORS: Final = ("\ue001", "\ue002", "\ue003", "\ue004")
-"""Pieces of the CaseOps transform (title, upper, capital, escape): in the tokens, but not in the scored text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Tokenizer:
     def has_case_operators(self) -> bool:
         """Whether text was CaseOps-transformed before this tokenizer saw it."""
         unknown = self.processor.unk_id()
-        return all(self.processor.piece_to_id(piece) != unknown for piece in CASE_OPERATORS)
+        return all(self.processor.piece_to_id(piece) != unknown for piece in OPERATORS)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

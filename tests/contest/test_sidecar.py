@@ -8,7 +8,7 @@ import pytest
 from rules.contest.documents import document_starts
 from rules.contest.errors import DataError
 from rules.contest.shards import find_shards, shard_path, write_shard
-from rules.contest.sidecar import case_text_bytes, read_sidecar, sidecar_path
+from rules.contest.sidecar import read_sidecar, sidecar_path
 
 TOKENS = ([1, 9, 8, 7], [1, 6, 5])
 SIDES = ([0, 3, 0, 2], [0, 1, 4])
@@ -50,16 +50,3 @@ def test_sidecars_that_do_not_fit_are_refused(tmp_path: Path, sides: tuple[list[
     with pytest.raises(DataError) as refusal:
         read_sidecar(data(tmp_path, sides), "val", starts())
     assert refusal.value.reason == reason
-
-
-@pytest.mark.parametrize(
-    ("text", "original"),
-    [
-        ("plain", "plain"),
-        ("\ue001hello \ue002nasa i\ue003phone", "Hello NASA iPhone"),
-        ("\ue004\ue001x \ue004\ue004\ue002y", "\ue001x \ue004Y"),
-        ("\ue001naïve", "Naïve"),
-    ],
-)
-def test_operators_are_no_text_and_escapes_make_them_text(text: str, original: str) -> None:
-    assert case_text_bytes(text) == len(original.encode())
