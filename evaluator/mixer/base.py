@@ -38,15 +38,16 @@ class Mixer(ABC):
     and what it learned from :class:`ScoredTokens`; it predicts ``tokens[p + 1]``. Scoring (:meth:`log_prob`) needs only
     the target's probability; :meth:`distribution` gives the whole of it, for proof, by the same formula.
 
-    Promises, held by property tests for every mixer: ``distribution`` sums to 1 within 1e-9 in float64 for any base that
-    does; its value at the target equals ``exp(log_prob)``; rewriting ``tokens[p + 1:]`` changes no value at or before p.
+    Promises, held by property tests for every mixer: ``distribution`` sums to 1 within 1e-9 in float64 for any base
+    that does; its value at the target equals ``exp(log_prob)``; rewriting ``tokens[p + 1:]`` changes no value at or
+    before p.
 
     Attributes:
         name: the name under which presets select it.
         needs_entropy: whether :attr:`BaseScores.entropy` must be given.
         position: the next position to be scored.
-        hints: int32 ``(T,)`` hint token per position (-1: none), or None for mixers without hints. ``hints[p]`` is a function
-            of ``tokens[: p + 1]`` only.
+        hints: int32 ``(T,)`` hint token per position (-1: none), or None for mixers without hints. ``hints[p]`` is a
+            function of ``tokens[: p + 1]`` only.
     """
 
     name: ClassVar[str]

@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from evaluator.ledger import Tokens
 from evaluator.mixer.kernels import trie
-from evaluator.mixer.tables import advance, new_tables
+from evaluator.mixer.tables import advance, check_stream, new_tables
 
 Rows = npt.NDArray[np.int32]
 
-MAX_ORDER: Final = 16
 _BLOCK: Final = 4096
 
 
@@ -23,15 +22,16 @@ class CausalCounts:
     """Counts of the contexts of ``0 .. order`` tokens and of their followers, at every position of a stream.
 
     At position ``p`` the context of ``k`` tokens is ``tokens[p - k + 1 : p + 1]``. Its count is how often it occurred
-    *with its follower* in ``tokens[: p + 1]``; the empty context occurred ``p + 1`` times, so every token has been seen by
-    it. All values are functions of ``tokens[: p + 1]``, the target only selects the follower whose count is given.
-    Nothing is hashed away: see :mod:`evaluator.mixer.kernels.trie`.
+    *with its follower* in ``tokens[: p + 1]``; the empty context occurred ``p + 1`` times, once before every token. All
+    values are functions of ``tokens[: p + 1]``; the target only selects the follower whose count is given. Nothing is
+    hashed away: see :mod:`evaluator.mixer.kernels.trie`.
 
     Counting is incremental and may run in a thread beside other work (the loops release the GIL); threads take turns.
 
-    Memory: about 40-80 bytes per token for the tables (1.35 nodes per token of English at ``order`` 6, each with 8 bytes
-    and a slot of 16 bytes, 31 % to 62 % of the slots full), half as much again for the moment when they are
-    enlarged; and ``12 * (order + 1)`` bytes for each position counted and not yet released.
+    Memory: the tables take 47 to 94 bytes per token (they are sized for 1.4 nodes per token, a slot of 16 bytes for
+        each with 31 % to 62 % of the slots full, and 8 bytes for each of the nodes they can hold; measured: 1.35 nodes
+        per token of English at ``order`` 6), and twice as much when a stream turns out to need larger ones. Each
+        position counted and not yet released takes ``12 * (order + 1)`` bytes.
 
     Args:
         tokens: uint16, shape ``(T + 1,)``; not copied. Every uint16 value may be a token.
@@ -42,19 +42,12 @@ class CausalCounts:
     """
 
     def __init__(self, tokens: Tokens, order: int = 6) -> None:
-        if tokens.dtype != np.uint16 or tokens.ndim != 1:
-            raise ValueError(f"tokens are a vector of uint16, not {tokens.dtype} of shape {tokens.shape}")
-        if not 2 <= len(tokens) < 2**31:
-            raise ValueError(f"a stream has 2 to 2**31 - 1 tokens, not {len(tokens)}")
-        if not 0 <= order <= MAX_ORDER:
-            raise ValueError(f"contexts of 0 to {MAX_ORDER} tokens are counted, not of {order}")
         self.order = order
-        self._tokens = tokens
+        self._tokens = check_stream(tokens, order)
         self._lock = Lock()
         self._blocks: dict[int, Rows] = {}
         self._released = 0
-        self._tables = new_tables(len(tokens), order)
-        trie.enter(tokens, 0, self._tables)
+        self._tables = new_tables(self._tokens, order)
 
     @property
     def counted(self) -> int:
@@ -88,7 +81,7 @@ class CausalCounts:
     def rows(self, start: int, stop: int) -> Iterator[tuple[int, Rows]]:
         """The counts of positions ``start .. stop - 1``, in pieces: (first position, int32 ``(n, order + 1, 3)``).
 
-        ``piece[i, k]`` is (count of the context of ``k`` tokens, its distinct followers, count of the target among them).
+        ``piece[i, k]`` is (count of the context of ``k`` tokens, distinct followers, count of the target among them).
         Counts first what is not counted yet.
 
         Raises:
@@ -113,8 +106,8 @@ class CausalCounts:
     def followers(self, position: int, vocab_size: int) -> npt.NDArray[np.int64]:
         """How often each token followed each context at ``position``; int64 ``(order + 1, vocab_size)``.
 
-        Found by looking through ``tokens[: position + 1]``, not in the tables: a second, independent way to the same counts
-        that works at any position and is as slow as it is simple. For proofs, not for scoring.
+        Found by looking through ``tokens[: position + 1]``, not in the tables: a second, independent way to the same
+        counts that works at any position and is as slow as it is simple. For proofs, not for scoring.
         """
         prefix = self._tokens[: position + 1]
         counts = np.zeros((self.order + 1, vocab_size), np.int64)

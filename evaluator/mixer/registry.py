@@ -21,11 +21,12 @@ def mixer_names() -> list[str]:
 def build_mixer(name: str, tokens: Tokens, vocab_size: int, settings: Mapping[str, Any]) -> Mixer:
     """The mixer called ``name`` at position 0 of a stream.
 
-    A module of :mod:`evaluator.mixer.kinds` defines ``Settings``, a frozen dataclass whose fields all have defaults and which
-    raises ValueError for values out of range, and ``build(tokens, vocab_size, settings)``. Numba is imported here and not
-    before, and only for mixers that count.
+    A module of :mod:`evaluator.mixer.kinds` defines ``Settings``, a frozen dataclass whose fields all have defaults and
+    which raises ValueError for values out of range, and ``build(tokens, vocab_size, settings)``. It is imported here
+    and not before, and numba with it, if it counts.
 
     Args:
+        name: one of :func:`mixer_names`.
         tokens: uint16, shape ``(T + 1,)``: the stream.
         vocab_size: size ``V`` of the network's distribution.
         settings: values of fields of the mixer's ``Settings``; the others keep their defaults.

@@ -8,6 +8,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.mixer.kernels import adagrad
+
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 
@@ -16,7 +18,7 @@ BUCKETS: Final = 16
 
 
 LIMIT: Final = 25.0
-"""Bound of the unconstrained parameters: beyond it a discount or a concentration does not change in any digit that counts."""
+"""Bound of the unconstrained parameters; weights beyond it differ by less than 1e-10."""
 
 
 class Strengths(NamedTuple):
@@ -40,8 +42,8 @@ def bucket(n: int) -> int:
 def score(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> None:
     """Log-probabilities of the targets.
 
-    The recursion is affine in the base's probability, ``p = a + b p_base``; keeping ``a`` and ``b`` apart lets the logarithm
-    stay finite where ``p_base`` underflows.
+    The recursion is affine in the base's probability, ``p = a + b p_base``; with ``a`` and ``b`` apart the logarithm
+    stays finite where ``p_base`` underflows.
     """
     d, theta = strengths.d, strengths.theta
     for i in range(len(rows)):
@@ -65,13 +67,13 @@ def score(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> Non
 
 @numba.njit(nogil=True, cache=True)
 def _add_gradient(rows: Int32, base: Float64, strengths: Strengths, p: Float64, out: Float64) -> None:
-    """Add to ``out``, by parameter, the gradient of the summed log-likelihood of the targets by ``logit d`` and ``log theta``.
+    """Add to ``out`` the gradient of the summed log-likelihood of the targets by ``logit d`` and ``log theta``.
 
-    ``p``, float64 ``(order + 2,)``, is scratch.
+    ``out`` is float64 ``(2, order + 1, BUCKETS)``; ``p``, float64 ``(order + 2,)``, is scratch.
     """
     d, theta = strengths.d, strengths.theta
     for i in range(len(rows)):
-        p[0] = np.exp(max(base[i], -700.0))
+        p[0] = np.exp(max(base[i], -700.0))  # no division by zero below
         depth = 0
         for k in range(rows.shape[1]):
             n, D, m = rows[i, k, 0], rows[i, k, 1], rows[i, k, 2]
@@ -92,7 +94,7 @@ def _add_gradient(rows: Int32, base: Float64, strengths: Strengths, p: Float64, 
 
 @numba.njit(nogil=True, cache=True)
 def set_strengths(parameters: Float64, strengths: Strengths) -> None:
-    """``d = sigmoid(u)`` and ``theta = 2^j exp(w)`` for counts in bucket ``j``; ``parameters`` is ``(2, order + 1, BUCKETS)``: u, w."""
+    """``d = sigmoid(u)`` and ``theta = 2^j exp(w)`` for counts in bucket ``j``; ``u, w = parameters``."""
     for k in range(parameters.shape[1]):
         for j in range(BUCKETS):
             strengths.d[k, j] = 1.0 / (1.0 + np.exp(-parameters[0, k, j]))
@@ -103,27 +105,21 @@ def set_strengths(parameters: Float64, strengths: Strengths) -> None:
 def ascend(
     rows: Int32,
     base: Float64,
-    batch: int,
-    rate: float,
+    steps: tuple[int, float],
     parameters: Float64,
     squares: Float64,
     strengths: Strengths,
 ) -> None:
-    """One pass of Adagrad over the positions, a step for every ``batch`` of them.
+    """One pass of Adagrad over the positions of ``rows``; ``steps`` is (positions per step, rate).
 
-    Args:
-        parameters: u and w, see :func:`set_strengths`; changed in place, and ``strengths`` with them.
-        squares: running sums of squared gradients, same shape; changed in place.
+    ``parameters`` and ``squares``, the running sums of squared gradients, are float64 ``(2, order + 1, BUCKETS)``; they
+    and ``strengths`` are changed in place.
     """
+    batch, rate = steps
     slope = np.empty_like(parameters)
     p = np.empty(rows.shape[1] + 1)
     for start in range(0, len(rows), batch):
         slope[:] = 0.0
         _add_gradient(rows[start : start + batch], base[start : start + batch], strengths, p, slope)
-        for i in range(slope.size):
-            g = slope.flat[i]
-            if g != 0.0:
-                squares.flat[i] += g * g
-                step = rate * g / np.sqrt(squares.flat[i] + 1e-8)
-                parameters.flat[i] = min(max(parameters.flat[i] + step, -LIMIT), LIMIT)
+        adagrad.ascend(parameters.reshape(-1), slope.reshape(-1), squares.reshape(-1), rate, (-LIMIT, LIMIT))
         set_strengths(parameters, strengths)

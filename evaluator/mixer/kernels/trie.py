@@ -6,16 +6,13 @@ token ``a`` is the string one token longer to the left. Children are found in on
 
 Two facts keep it small and fast.
 
-*One walk counts contexts and followers.* The followers of the context ``c`` are the strings ``c a``, one longer: how often
-``a`` followed ``c`` before is how often the string ``c a``, which ends at the next position, was seen before. There is no
-table of (context, follower) pairs.
+*One walk counts contexts and followers.* The followers of the context ``c`` are the strings ``c a``, one longer: how
+often ``a`` followed ``c`` before is how often the string ``c a``, which ends at the next position, was seen before.
+There is no table of (context, follower) pairs.
 
 *A string that was seen once is a pointer.* Its node is a leaf that keeps the position ``q`` of that occurrence. What
-lies deeper is in the stream itself, to the left of ``q``; a leaf grows into nodes only when it is visited a second time,
-and only as deep as the two occurrences agree. The counts stay exact and most of the nodes are never made.
-
-There is nothing sequential in what is counted, but one core is fast enough (0.5 microseconds per token of English for all
-contexts of 0 to 6 tokens) and a graphics card is not always there.
+lies deeper is in the stream itself, to the left of ``q``; a leaf grows into nodes only when it is visited a second
+time, and only as deep as the two occurrences agree. The counts stay exact and most of the nodes are never made.
 """
 
 from __future__ import annotations
@@ -30,6 +27,7 @@ from evaluator.ledger import Tokens
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+Word = int | np.int64
 
 ROOTS: Final = 65_537
 """Nodes that always exist: the empty context (node 0) and every string of one uint16 token ``a`` (node ``1 + a``)."""
@@ -48,12 +46,13 @@ class Tables(NamedTuple):
 
     Attributes:
         slots: int64 ``(capacity, 2)``: (key, node); key 0 is an empty slot; the capacity is a power of two.
-        nodes: int32 ``(n, 2)``: (count, position) of a leaf, which was seen once; (count, distinct followers) of any other.
+        nodes: int32 ``(n, 2)``: (count, position) of a leaf, which was seen once; else (count, distinct followers).
         tops: int32 ``(n, 2)``: (most frequent follower, its count) of nodes that are no leaves; ``(0, 2)``: not kept.
         state: int64 ``(4,)``: see :data:`COUNTED` and its neighbours.
-        path: int64 ``(W,)``: nodes of the contexts that end at the last position entered and were seen at least twice, by length.
+        path: int64 ``(W,)``: nodes, by length, of the contexts that end at the last position entered and occurred
+            twice or more, that one included.
         trail: int64 ``(W + 1,)``: scratch.
-        seen: int32 ``(W + 1,)``: how often the strings that end at the last position entered were seen before, by length.
+        seen: int32 ``(W + 1,)``: how often, by length, the strings that end there occurred before.
         row: int32 ``(W, 2)``: (count, distinct followers) of the contexts of ``0 .. W - 1`` tokens that end there.
     """
 
@@ -68,7 +67,7 @@ class Tables(NamedTuple):
 
 
 @numba.njit(nogil=True, cache=True)
-def _slot(slots: Int64, shift: int, key: int) -> int:
+def _slot(slots: Int64, shift: int, key: Word) -> Word:
     """Index of ``key`` in ``slots``, or of the empty slot where it belongs."""
     mask = len(slots) - 1
     i = ((key * _FIBONACCI) >> shift) & mask
@@ -88,12 +87,12 @@ def rehash(old: Int64, new: Int64, shift: int) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _add(tables: Tables, parent: int, token: int, count: int, value: int) -> int:
+def _add(tables: Tables, parent: Word, token: int, count: int, value: Word) -> Word:
     """Make the child of ``parent`` by ``token``, which there is not yet; returns its number."""
     slots, nodes, state = tables.slots, tables.nodes, tables.state
     key = parent << 16 | np.int64(token)
     i = _slot(slots, state[SHIFT], key)
-    node = state[NODES]
+    node: Word = state[NODES]
     slots[i, 0] = key
     slots[i, 1] = node
     nodes[node, 0] = count
@@ -104,7 +103,7 @@ def _add(tables: Tables, parent: int, token: int, count: int, value: int) -> int
 
 @numba.njit(nogil=True, cache=True)
 def _grow(tokens: Tokens, t: int, tables: Tables, depth: int, reach: int) -> None:
-    """Make nodes of the strings that the leaf ``trail[depth]`` and position ``t`` share: those of up to ``reach`` tokens."""
+    """Make nodes of the strings of up to ``reach`` tokens that the leaf ``trail[depth]`` shares with position ``t``."""
     nodes, tops, trail = tables.nodes, tables.tops, tables.trail
     q = np.int64(nodes[trail[depth], 1])
     nodes[trail[depth], 1] = 1
@@ -122,29 +121,25 @@ def _grow(tokens: Tokens, t: int, tables: Tables, depth: int, reach: int) -> Non
 
 
 @numba.njit(nogil=True, cache=True)
-def enter(tokens: Tokens, t: int, tables: Tables) -> None:
-    """Credit ``tokens[t]`` as follower of the contexts that end at ``t - 1``, then count those that end at ``t``.
+def _descend(tokens: Tokens, t: int, tables: Tables) -> tuple[int, int]:
+    """Find how often the strings that end at ``t`` were seen before; fills ``trail`` and ``seen``.
 
-    On return ``row``, ``seen``, ``path`` and the ``tops`` of the path are what is known at ``t`` of what may follow.
+    Returns:
+        the depth of the last node of the trail, before which all were seen at least twice; and the length of the
+        longest string that was seen before, which is longer where the last node is a leaf.
     """
-    slots, nodes, tops, state = tables.slots, tables.nodes, tables.tops, tables.state
-    path, trail, seen, row = tables.path, tables.trail, tables.seen, tables.row
-    W = len(path)
-
-    # Walk down. Every node before the last of the trail was seen at least twice.
+    slots, nodes, trail, seen = tables.slots, tables.nodes, tables.trail, tables.seen
+    W = len(tables.path)
     depth = 1
     trail[1] = np.int64(tokens[t]) + 1
-    missing = False
-    while True:
-        seen[depth] = nodes[trail[depth], 0]
-        if seen[depth] < 2 or depth == W or t < depth:
-            break
-        slot = _slot(slots, state[SHIFT], trail[depth] << 16 | np.int64(tokens[t - depth]))
+    seen[1] = nodes[trail[1], 0]
+    while seen[depth] > 1 and depth < W and t >= depth:
+        slot = _slot(slots, tables.state[SHIFT], trail[depth] << 16 | np.int64(tokens[t - depth]))
         if slots[slot, 0] == 0:
-            missing = True
             break
         depth += 1
         trail[depth] = slots[slot, 1]
+        seen[depth] = nodes[trail[depth], 0]
     reach = depth
     if seen[depth] == 1:
         q = np.int64(nodes[trail[depth], 1])
@@ -153,16 +148,43 @@ def enter(tokens: Tokens, t: int, tables: Tables) -> None:
             seen[reach] = 1
     for k in range(reach + 1, W + 1):
         seen[k] = 0
+    return depth, reach
 
-    # The context of k tokens that ends at t - 1 was followed by tokens[t] as often as the string of k + 1 was seen.
-    for k in range(state[PATH] - 1, -1, -1):
+
+@numba.njit(nogil=True, cache=True)
+def _credit(token: int, tables: Tables) -> None:
+    """Make ``token``, the last of the strings in ``seen``, a follower of the contexts on ``path``.
+
+    The context of ``k`` tokens was followed by it as often as the string of ``k + 1`` tokens was seen.
+    """
+    nodes, tops, path, seen = tables.nodes, tables.tops, tables.path, tables.seen
+    for k in range(tables.state[PATH] - 1, -1, -1):
         if seen[k + 1] == 0:
             nodes[path[k], 1] += 1
         elif len(tops) == 0:
-            break
+            break  # what followed a context also followed every shorter one
         if len(tops) > 0 and seen[k + 1] >= tops[path[k], 1]:
-            tops[path[k], 0] = tokens[t]
+            tops[path[k], 0] = token
             tops[path[k], 1] = seen[k + 1] + 1
+
+
+@numba.njit(nogil=True, cache=True)
+def enter(tokens: Tokens, t: int, tables: Tables) -> None:
+    """Credit ``tokens[t]`` as follower of the contexts that end at ``t - 1``, then count those that end at ``t``.
+
+    On return ``row``, ``seen``, ``path`` and the ``tops`` of the path are what is known at ``t`` of what may follow.
+    """
+    nodes, state, path, trail, seen, row = (
+        tables.nodes,
+        tables.state,
+        tables.path,
+        tables.trail,
+        tables.seen,
+        tables.row,
+    )
+    W = len(path)
+    depth, reach = _descend(tokens, t, tables)
+    _credit(tokens[t], tables)
 
     # What is known at t, before this occurrence of its contexts counts. Seen once means one follower.
     row[0, 0] = t + 1
@@ -171,7 +193,7 @@ def enter(tokens: Tokens, t: int, tables: Tables) -> None:
         row[k, 0] = seen[k]
         row[k, 1] = nodes[trail[k], 1] if seen[k] > 1 else seen[k]
 
-    # Count the occurrence; what was seen once is now seen twice.
+    # Count the occurrence: what was never seen becomes a leaf, what was seen once grows.
     for k in range(1, depth + 1):
         nodes[trail[k], 0] += 1
     if seen[depth] == 0:
@@ -180,7 +202,7 @@ def enter(tokens: Tokens, t: int, tables: Tables) -> None:
     elif seen[depth] == 1:
         _grow(tokens, t, tables, depth, reach)
         depth = reach
-    elif missing:
+    elif depth < W and t >= depth:
         _add(tables, trail[depth], tokens[t - depth], 1, t)
     state[PATH] = min(depth + 1, W)
     for k in range(1, state[PATH]):
@@ -191,26 +213,24 @@ def enter(tokens: Tokens, t: int, tables: Tables) -> None:
 @numba.njit(nogil=True, cache=True)
 def has_room(tables: Tables) -> bool:
     """Whether one more position can be entered, whatever it holds."""
-    return tables.state[NODES] + len(tables.path) + 2 <= len(tables.nodes)
+    return bool(tables.state[NODES] + len(tables.path) + 2 <= len(tables.nodes))
 
 
 @numba.njit(nogil=True, cache=True)
-def count(tokens: Tokens, stop: int, tables: Tables, rows: Int32) -> int:
-    """Write the rows of the positions from ``state[COUNTED]`` to ``stop - 1``; returns how many there was room for.
+def count(tokens: Tokens, stop: int, tables: Tables, rows: Int32) -> None:
+    """Write the rows of positions ``state[COUNTED] .. stop - 1`` or as far as there is room.
 
-    Args:
-        rows: int32 ``(n, W, 3)``; ``rows[i, k]`` is (count of the context of ``k`` tokens, distinct followers, count of
-            the target among them) of the ``i``-th of these positions.
+    ``rows`` is int32 ``(n, W, 3)``: ``rows[i, k]`` is (count of the context of ``k`` tokens, distinct followers, count
+    of the target among them) of the ``i``-th of these positions.
     """
     seen, row = tables.seen, tables.row
     start = tables.state[COUNTED]
     for p in range(start, stop):
         if not has_room(tables):
-            return p - start
+            return
         for k in range(len(row)):
             rows[p - start, k, 0] = row[k, 0]
             rows[p - start, k, 1] = row[k, 1]
         enter(tokens, p + 1, tables)
         for k in range(len(row)):
             rows[p - start, k, 2] = seen[k + 1]
-    return stop - start

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluator.ledger import ScoredTokens, Tokens
 from evaluator.mixer.base import BaseScores, Float64, Mixer
-from evaluator.mixer.checks import check_learnable, check_tokens, span_values
+from evaluator.mixer.checks import Learning, check_tokens, span_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,21 @@ class NoMixer(Mixer):
 
     def __init__(self) -> None:
         self.position = 0
-        self._learned = 0
+        self._learning = Learning()
 
     def log_prob(self, stop: int, base: BaseScores) -> Float64:
+        """The base's own scores."""
         target = span_values("target", base.target, self.position, stop)
         self.position = stop
         return target.copy()
 
     def distribution(self, base: Float64, entropy: float | None = None) -> Float64:
+        """The base."""
         return np.exp(base)
 
     def learn(self, scored: ScoredTokens) -> None:
-        check_learnable(scored, self._learned, self.position)
-        self._learned = scored.stop
+        """Nothing to learn."""
+        self._learning.take(scored, self.position)
 
 
 def build(tokens: Tokens, vocab_size: int, settings: Settings) -> NoMixer:
