@@ -21,6 +21,8 @@ from evaluator.refusal import Refused
 PIECE: Final = 1 << 20
 ZSTD_FEED: Final = 1 << 10
 """zstd has no output bound: 1 KiB of input can yield 32 MiB (a 4-byte RLE block stands for 128 KiB)."""
+BROTLI_FEED: Final = 1 << 8
+"""Fed whole, a stream with bytes after its end would yield nothing at all."""
 LZMA_MEMORY: Final = 256 << 20
 """xz -9 needs 65 MiB; a header may claim 4 GiB."""
 ZSTD_WINDOW: Final = 1 << 27
@@ -92,7 +94,7 @@ def decompress(data: bytes, codec: str, allowance: int) -> bytes:
 def first_piece(data: bytes, codec: str) -> bytes:
     """What ``data`` starts with if it is a stream of ``codec``: at most 1 MiB, empty if it is none."""
     try:
-        return next(_DECODERS[codec](data), b"")
+        return next(filter(None, _DECODERS[codec](data)), b"")
     except Refused:
         return b""
 
@@ -158,6 +160,8 @@ def _zstd(data: bytes) -> Iterator[bytes]:
         try:
             piece = stream.decompress(data[position : position + ZSTD_FEED])
         except zstandard.ZstdError as error:
+            if "too much memory" in str(error):
+                raise Refused("bomb", f"the zstd header asks for more than {ZSTD_WINDOW:,} bytes") from None
             raise _corrupt("zstd", error) from None
         position += ZSTD_FEED
         yield piece
@@ -167,17 +171,22 @@ def _zstd(data: bytes) -> Iterator[bytes]:
 
 def _brotli(data: bytes) -> Iterator[bytes]:
     stream = brotli.Decompressor()
-    rest = data
+    position = 0
     while not stream.is_finished():
-        if stream.can_accept_more_data() and not rest:
-            raise _truncated("brotli", len(data))
+        rest = b""
+        if stream.can_accept_more_data():
+            if position >= len(data):
+                raise _truncated("brotli", len(data))
+            rest = data[position : position + BROTLI_FEED]
+            position += BROTLI_FEED
         try:
             piece = stream.process(rest, output_buffer_limit=PIECE)
         except brotli.error:
-            # The library does not tell the two apart.
+            # The library does not tell the two apart where the end lies within what it was fed.
             raise Refused("corrupt", "the brotli stream is corrupt, or bytes follow its end") from None
-        rest = b""
         yield piece
+    if position < len(data):
+        raise _trailing("brotli", len(data) - position)
 
 
 _DECODERS: Final[dict[str, Callable[[bytes], Iterator[bytes]]]] = {

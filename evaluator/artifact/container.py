@@ -9,7 +9,7 @@ from typing import Any, Final
 from evaluator.refusal import Refused
 
 DEPTH: Final = 16
-NODES: Final = 1_000_000
+NODES: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,7 +11,11 @@ from evaluator.artifact.family import decode_family
 from evaluator.artifact.limits import DecodeLimits
 from evaluator.artifact.numerics import Float32
 from evaluator.artifact.open_container import open_container
+from evaluator.artifact.safetensors_file import METADATA
 from evaluator.refusal import Refused
+
+NAME_LENGTH: Final = 256
+"""Longest name of a tensor, in characters."""
 
 
 def decode_bytes(data: bytes, limits: DecodeLimits) -> tuple[dict[str, Any], dict[str, Float32]]:
@@ -40,7 +44,7 @@ def decode_bytes(data: bytes, limits: DecodeLimits) -> tuple[dict[str, Any], dic
 
 
 def check_tensors(tensors: Mapping[str, Float32], limits: DecodeLimits) -> None:
-    """Refuse tensors that are no weights: none at all, too many or too large, not finite (used on both sides)."""
+    """Refuse tensors that are no weights: none, too many, too large, badly named, not finite. Both sides call it."""
     if not tensors:
         raise Refused("no-tensors", "the artifact holds no tensor")
     if len(tensors) > limits.tensors:
@@ -48,5 +52,7 @@ def check_tensors(tensors: Mapping[str, Float32], limits: DecodeLimits) -> None:
     if sum(array.nbytes for array in tensors.values()) > limits.tensor_bytes:
         raise Refused("tensors-too-large", f"the tensors exceed {limits.tensor_bytes:,} bytes as float32")
     for name, array in tensors.items():
+        if not name.isprintable() or not 0 < len(name) <= NAME_LENGTH or name == METADATA:
+            raise Refused("bad-name", f"a tensor has the name {name[:NAME_LENGTH]!r}")
         if not np.isfinite(array).all():
             raise Refused("not-finite", f"tensor {name!r} holds NaN or infinity")

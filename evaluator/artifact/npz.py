@@ -24,7 +24,7 @@ def read(data: bytes, limits: DecodeLimits) -> Contents:
         Refused: every reason of :func:`read_records`; ``numpy-pickle``, ``bad-npy``, ``too-many-tensors`` or
             ``tensors-too-large``.
     """
-    records = read_records(data, deflate=True, allowance=limits.raw_bytes)
+    records = read_records(data, deflate=True, allowance=limits.raw_allowance(len(data)))
     if len(records) > limits.tensors:
         raise Refused("too-many-tensors", f"the artifact holds more than {limits.tensors:,} tensors")
     arrays = {name.removesuffix(SUFFIX): _array(name, body) for name, body in records.items()}

@@ -95,7 +95,10 @@ def dequantise(name: str, codes: Array, scale: Array) -> Float32:
     if not np.isfinite(step).all():
         raise Refused("not-finite", f"a scale of {name!r} is infinite or not a number")
     if step.size == 1:
-        return codes.astype(np.float32) * step.reshape(())
-    if codes.ndim == 0 or step.shape != codes.shape[:1]:
+        step = step.reshape(())
+    elif codes.ndim and step.shape == codes.shape[:1]:
+        step = step.reshape(-1, *[1] * (codes.ndim - 1))
+    else:
         raise Refused("wrong-scale", f"{name!r} has codes {list(codes.shape)} and scales {list(scale.shape)}")
-    return codes.astype(np.float32) * step.reshape(-1, *[1] * (codes.ndim - 1))
+    with np.errstate(over="ignore"):  # infinity is refused where all tensors are checked
+        return np.multiply(codes, step, dtype=np.float32)

@@ -41,6 +41,7 @@ def decode(contents: Contents) -> Weights:
         raise Refused("unsupported-version", f"the header says format {version!r}, this referee reads {FORMAT!r}")
     try:
         config = json.loads(contents.metadata.get("config", ""))
+        json.dumps(config, allow_nan=False)  # NaN and 1e999 are no JSON, though Python reads them
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):

@@ -25,12 +25,11 @@ _PAIRS: Final = ((".__q", ".__scale"), (".q", ".scale"))
 
 
 def recognise(contents: Contents) -> bool:
-    """A non-empty flat dictionary that holds tensors only, without the canonical format's mark."""
+    """A flat dictionary that holds tensors only, without the canonical format's mark."""
     tree = contents.object
     return (
         "format" not in contents.metadata
         and isinstance(tree, dict)
-        and bool(tree)
         and all(isinstance(value, np.ndarray) for value in tree.values())
     )
 
