@@ -1,0 +1,148 @@
+"""Models small enough to check by hand, random ones with every option, and the contest's seed systems."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from reference_model import GPT, GPTConfig, load_preset
+
+
+def tiny(**options: object) -> GPTConfig:
+    """A configuration of 4 blocks of width 16, with ``options`` on top."""
+    sizes = {
+        "vocab_size": 23,
+        "model_dim": 16,
+        "num_layers": 4,
+        "num_heads": 4,
+        "num_kv_heads": 2,
+        "mlp_hidden": 24,
+        "rope_dims": 4,
+        "context_len": 12,
+    }
+    return GPTConfig.from_mapping({**sizes, **options})
+
+
+def randomised(config: GPTConfig, seed: int = 0) -> GPT:
+    """A model in which every parameter differs from its initial value, so that no option is a no-op."""
+    model = GPT(config, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+    return model
+
+
+def random_tokens(config: GPTConfig, rows: int, length: int, seed: int = 0) -> Tensor:
+    """Tokens with a BOS at the start of each row and here and there inside."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(config.vocab_size, (rows, length), generator=generator)
+    tokens[torch.rand(tokens.shape, generator=generator) < 0.15] = config.bos_id
+    tokens[:, 0] = config.bos_id
+    return tokens
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> GPTConfig:
+    """Any valid combination of options, at tiny sizes."""
+    layers = draw(st.integers(1, 6))
+    heads, kv_heads = draw(st.sampled_from([(1, 1), (2, 1), (4, 2), (4, 4)]))
+    mode = draw(st.sampled_from(["none", "shared", "lanes", "lanes_matrix"]))
+    lanes = mode.startswith("lanes")
+    start = draw(st.integers(layers // 2 if lanes else 0, layers - 1)) if mode != "none" else None
+    last_loopable = start - 1 if lanes and start is not None else layers - 1
+    loop = sorted(draw(st.tuples(st.integers(0, max(last_loopable, 0)), st.integers(0, max(last_loopable, 0)))))
+    num_loops = draw(st.integers(0, 2)) if last_loopable >= 0 else 0
+    buckets = draw(st.sampled_from([0, 2, 11]))
+    value_layers = draw(st.lists(st.integers(0, layers - 1), unique=True).map(sorted))
+    return tiny(
+        num_layers=layers,
+        num_heads=heads,
+        num_kv_heads=kv_heads,
+        embed_dim=draw(st.sampled_from([None, 12, 16, 20])),
+        tie_embeddings=draw(st.booleans()),
+        softcap_asym=draw(st.booleans()),
+        mlp_slope=draw(st.sampled_from([0.0, 0.3, 0.5])),
+        rope_ntk_train_len=draw(st.sampled_from([None, 4])),
+        ln_scale=draw(st.booleans()),
+        smear=draw(st.sampled_from(["none", "static", "dynamic"])),
+        smear_window=draw(st.integers(1, 12)),
+        smear_bos_mask=draw(st.booleans()),
+        bigram_buckets=buckets,
+        bigram_dim=draw(st.sampled_from([6, 16])),
+        bigram_trigram=draw(st.booleans()) if buckets else False,
+        xsa_last_n=draw(st.integers(0, layers)),
+        value_embed_dim=draw(st.sampled_from([5, 8])) if value_layers else 0,
+        value_embed_layers=value_layers,
+        value_residual=draw(st.sampled_from(["none", "pair", "add", "sigmoid_add"])),
+        attn_gate=draw(st.sampled_from(["none", "dense_bias", "dense", "window", "out2"])),
+        attn_gate_window=draw(st.integers(1, 16)),
+        attn_gate_mult=draw(st.sampled_from([0.5, 1.0])),
+        skip_mode=draw(st.sampled_from(["plain", "gated"])),
+        num_loops=num_loops,
+        loop_start=loop[0] if num_loops else 0,
+        loop_end=loop[1] if num_loops else 0,
+        parallel_mode=mode,
+        parallel_start=start,
+        parallel_skip=draw(st.sampled_from(["before", "after"])),
+        parallel_mix_in_residual=draw(st.booleans()),
+        parallel_merge=draw(st.sampled_from(["lambda", "mean", "attn", "mlp"])),
+        block_gate=False if lanes else draw(st.booleans()),
+        attention=draw(st.sampled_from(["dense", "varlen"])),
+        ortho_init=draw(st.booleans()),
+        zero_init_proj=draw(st.booleans()),
+    )
+
+
+_PR398 = {"mlp_slope": 0.0, "rope_ntk_train_len": 1024, "smear": "static", "bigram_buckets": 2048}
+
+SEED_SYSTEMS: dict[str, GPTConfig] = {
+    "baseline": load_preset("baseline"),
+    "pr398": GPTConfig.from_mapping(_PR398),
+    "pr779": GPTConfig.from_mapping(
+        {
+            **_PR398,
+            "mlp_slope": 0.5,
+            "num_kv_heads": 8,
+            "mlp_hidden": 1792,
+            "bigram_buckets": 6144,
+            "xsa_last_n": 11,
+            "value_embed_dim": 128,
+            "value_embed_layers": [9, 10],
+        }
+    ),
+    "pr940": GPTConfig.from_mapping(
+        {
+            **_PR398,
+            "mlp_slope": 0.9,
+            "bigram_buckets": 4096,
+            "xsa_last_n": 11,
+            "value_residual": "pair",
+            "attn_gate": "dense_bias",
+        }
+    ),
+    "pr1477": load_preset("pr1477"),
+    "pr2140": GPTConfig.from_mapping(
+        {
+            "vocab_size": 8192,
+            "mlp_hidden": 2048,
+            "mlp_slope": 0.3,
+            "softcap_asym": True,
+            "qk_gain_init": 5.25,
+            "smear": "dynamic",
+            "xsa_last_n": 11,
+            "attn_gate": "window",
+            "attn_gate_mult": 0.5,
+            "skip_mode": "gated",
+            "loop_start": 3,
+            "loop_end": 5,
+            "num_loops": 2,
+            "parallel_mode": "lanes_matrix",
+            "parallel_start": 8,
+            "attention": "varlen",
+            "context_len": 3072,
+        }
+    ),
+}
+"""The five systems of the contest that the model was written for, and the repository's baseline."""
