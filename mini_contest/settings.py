@@ -26,6 +26,7 @@ class BuildSettings:
         document_chars: a document is closed before the paragraph that would make it longer than this.
         steps: optimiser steps; None takes the preset's number.
         seed: of the initial weights.
+        threads: of the trainer, fixed because their number moves the last bits.
     """
 
     preset: str = "mini"
@@ -36,6 +37,7 @@ class BuildSettings:
     document_chars: int = 3000
     steps: int | None = None
     seed: int = 1
+    threads: int = 2
 
     def key(self) -> str:
         """Name of what these settings make on this Python: the folder of the cache."""

@@ -1,0 +1,35 @@
+"""``python -m mini_contest build``: make the embedded default contest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mini_contest.build import ARTIFACT_NAME, build
+from mini_contest.settings import BuildSettings
+
+
+@click.group()
+def main() -> None:
+    """The mini contest: a model of Python's own documentation, made on this machine in a minute or two."""
+
+
+@main.command("build")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build/mini"), show_default=True)
+@click.option("--force", is_flag=True, help="Make it anew even if it is there.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps instead of the preset's number.")
+def build_command(out: Path, force: bool, steps: int | None) -> None:
+    """Make corpus, tokenizer, shards, model and artifact in OUT, or find them there."""
+    try:
+        record = build(out, BuildSettings(steps=steps), force=force)
+    except FileExistsError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"{out / ARTIFACT_NAME}: {record.artifact_bytes:,} bytes, {record.parameters:,} parameters, "
+        f"sha256 {record.artifact_sha256[:12]}; made in {record.seconds:.0f} s ({record.key})"
+    )
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m mini_contest")
