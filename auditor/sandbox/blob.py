@@ -21,7 +21,8 @@ import numpy.typing as npt
 HEADER_BYTES = 4 << 20
 """Largest header we parse. Parsed JSON can take some 30 times its text, so this also bounds the parent's memory."""
 
-_DIMENSIONS = 16
+_DIMENSIONS, _ELEMENTS = 16, 1 << 40
+# numpy multiplies dimensions without looking for zeros; past 2**63 bytes it raises.
 
 DTYPES: Mapping[str, np.dtype[np.generic]] = {
     "BOOL": np.dtype("?"),
@@ -42,7 +43,7 @@ DTYPES: Mapping[str, np.dtype[np.generic]] = {
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-class BadBlob(ValueError):
+class BlobError(ValueError):
     """The bytes are not a valid result; the message says what is wrong with them."""
 
 
@@ -72,15 +73,15 @@ def read_blob(path: Path) -> tuple[Any, dict[str, npt.NDArray[np.generic]]]:
     The map outlives the file's name, so the caller may unlink it.
 
     Raises:
-        BadBlob: anything is wrong with the bytes.
+        BlobError: anything is wrong with the bytes.
     """
     size = path.stat().st_size
     if size < 8:
-        raise BadBlob(f"{size} bytes are too few for a length prefix")
+        raise BlobError(f"{size} bytes are too few for a length prefix")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > min(size - 8, HEADER_BYTES):
-            raise BadBlob(f"header claims {length} bytes; {size - 8} arrived, {HEADER_BYTES} are allowed")
+            raise BlobError(f"header claims {length} bytes; {size - 8} arrived, {HEADER_BYTES} are allowed")
         header = _parse_json(file.read(length), "header")
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     value, layout = _check_header(header, size - 8 - length)
@@ -88,7 +89,7 @@ def read_blob(path: Path) -> tuple[Any, dict[str, npt.NDArray[np.generic]]]:
     for name, (dtype, shape, begin) in layout.items():
         flat = np.frombuffer(mapped, np.uint8, math.prod(shape) * dtype.itemsize, 8 + length + begin)
         if dtype == np.bool_ and flat.size and flat.max() > 1:
-            raise BadBlob(f"tensor {_show(name)}: a bool that is neither 0 nor 1")
+            raise BlobError(f"tensor {_show(name)}: a bool that is neither 0 nor 1")
         arrays[name] = flat.view(dtype).reshape(shape)
     return value, arrays
 
@@ -97,11 +98,11 @@ def _check_header(
     header: Any, data_bytes: int
 ) -> tuple[Any, dict[str, tuple[np.dtype[np.generic], tuple[int, ...], int]]]:
     if not isinstance(header, dict):
-        raise BadBlob("header is not an object")
+        raise BlobError("header is not an object")
     metadata = header.pop("__metadata__", {})
     text = metadata.get("json", "null") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
-        raise BadBlob("__metadata__.json is not a string")
+        raise BlobError("__metadata__.json is not a string")
     value = _parse_json(text.encode("utf-8", "surrogatepass"), "JSON value")
     layout = {}
     spans = []
@@ -112,38 +113,38 @@ def _check_header(
     reached = 0
     for begin, end in sorted(spans):
         if begin != reached:
-            raise BadBlob(f"data offsets jump from {reached} to {begin}: a gap or an overlap")
+            raise BlobError(f"data offsets jump from {reached} to {begin}: a gap or an overlap")
         reached = end
     if reached != data_bytes:
-        raise BadBlob(f"tensors cover {reached} bytes of {data_bytes} that arrived")
+        raise BlobError(f"tensors cover {reached} bytes of {data_bytes} that arrived")
     return value, layout
 
 
 def _check_entry(name: str, entry: Any) -> tuple[np.dtype[np.generic], tuple[int, ...], int, int]:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise BadBlob(f"tensor {_show(name)}: not an object of dtype, shape and data_offsets")
+        raise BlobError(f"tensor {_show(name)}: not an object of dtype, shape and data_offsets")
     dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        raise BadBlob(f"tensor {_show(name)}: unknown dtype")
+        raise BlobError(f"tensor {_show(name)}: unknown dtype")
     shape, offsets = entry["shape"], entry["data_offsets"]
     if not _naturals(shape) or len(shape) > _DIMENSIONS or not _naturals(offsets) or len(offsets) != 2:
-        raise BadBlob(f"tensor {_show(name)}: shape and data_offsets must be short lists of natural numbers")
+        raise BlobError(f"tensor {_show(name)}: shape and data_offsets must be short lists of natural numbers")
     begin, end = offsets
-    if math.prod(shape) * dtype.itemsize != end - begin:
-        raise BadBlob(f"tensor {_show(name)}: shape does not fill its data_offsets")
+    if math.prod(size or 1 for size in shape) > _ELEMENTS or math.prod(shape) * dtype.itemsize != end - begin:
+        raise BlobError(f"tensor {_show(name)}: shape does not fill its data_offsets")
     return dtype, tuple(shape), begin, end
 
 
 def _naturals(value: Any) -> bool:
-    # type() and not isinstance(): True is an int. 2**40 elements are beyond any limit and keep numpy from overflow.
-    return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 40 for item in value)
+    # type() and not isinstance(): True is an int. Bounding each also keeps the products small.
+    return isinstance(value, list) and all(type(item) is int and 0 <= item <= _ELEMENTS for item in value)
 
 
 def _parse_json(text: bytes, what: str) -> Any:
     try:
         return json.loads(text.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
     except (ValueError, RecursionError) as error:
-        raise BadBlob(f"{what} is not strict JSON: {type(error).__name__}") from error
+        raise BlobError(f"{what} is not strict JSON: {type(error).__name__}") from error
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -25,13 +25,13 @@ def send(value: Any = None, arrays: Mapping[str, npt.NDArray[np.generic]] | None
         ValueError: ``value`` is not strict JSON (NaN and infinity are not) or a dtype has no safetensors name.
         OSError: no harness listens (not run by ``auditor.sandbox.run``), or ``send`` was called before.
     """
-    contiguous = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in (arrays or {}).items()}
     layout = {name: (array.dtype, array.shape) for name, array in contiguous.items()}
     header = encode_header(layout, json.dumps(value, allow_nan=False))
     with os.fdopen(RESULT_FD, "wb", buffering=0) as pipe:
         _write_all(pipe.fileno(), memoryview(header))
         for array in contiguous.values():
-            _write_all(pipe.fileno(), memoryview(array.reshape(-1).view(np.uint8)))
+            _write_all(pipe.fileno(), array.reshape(-1).view(np.uint8).data)
 
 
 def _write_all(descriptor: int, view: memoryview) -> None:

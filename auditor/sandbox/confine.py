@@ -25,7 +25,7 @@ _CAP_DAC_READ_SEARCH = 2
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Call prctl(2).
+    """Change one attribute of this process; the manual page describes each.
 
     Raises:
         OSError: the kernel refused.

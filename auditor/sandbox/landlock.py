@@ -41,10 +41,12 @@ def abi_version() -> int:
 
 
 def restrict(read: Iterable[str], write: Iterable[str], devices: Iterable[str]) -> None:
-    """Allow reading and executing beneath ``read``, everything but device nodes and sockets beneath ``write``, and
-    reading and writing the files ``devices``; forbid all else, for good. Paths that do not exist are skipped.
+    """Forbid, for good, all files but those listed; needs no_new_privs.
 
-    Needs no_new_privs or CAP_SYS_ADMIN.
+    Args:
+        read: beneath these, reading and executing is allowed. A path that does not exist is skipped, here and below.
+        write: beneath these, everything but making device nodes and sockets.
+        devices: these files may be read and written.
 
     Raises:
         OSError: the kernel has no Landlock or refused.

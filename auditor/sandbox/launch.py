@@ -34,7 +34,7 @@ def main(plan_fd: int, ready_fd: int, result_fd: int) -> NoReturn:
 
 def _confine(plan: dict[str, Any], ready_fd: int, result_fd: int) -> int:
     """Give up everything but the right to exec; returns the ready channel's new number. The order matters."""
-    from auditor.sandbox import confine, landlock, seccomp  # noqa: PLC0415 - found through what __main__ sets
+    from auditor.sandbox import confine, landlock, seccomp  # found through what __main__ sets
 
     os.umask(0o077)
     confine.limit_resources(**plan["resources"])

@@ -31,7 +31,7 @@ def wrap(
     root = os.geteuid() == 0
     command = [PROGRAM, "--die-with-parent", "--new-session", "--info-fd", str(info_fd)]
     command += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    command += ["--hostname", "sandbox"] + ["--cap-drop", "ALL"]
+    command += ["--hostname", "sandbox", "--cap-drop", "ALL"]
     if root:
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_DAC_READ_SEARCH"):
             command += ["--cap-add", capability]

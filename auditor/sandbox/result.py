@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-class SandboxUnavailable(RuntimeError):
+class SandboxUnavailable(RuntimeError):  # noqa: N818 - callers read it as a state
     """No tier of isolation that the caller accepts works on this machine."""
 
 
@@ -20,7 +20,7 @@ class Tier(StrEnum):
     """How strongly a run is isolated; found by trying, never by looking for a binary."""
 
     NAMESPACES = "namespaces"
-    """bubblewrap: own pid, net, ipc and mount namespaces, read-only system, private temp, no network; and all of tier 2."""
+    """bubblewrap: own pid, net, ipc and mount namespaces, read-only system, private temp; and all that follows."""
     LANDLOCK = "landlock+seccomp"
     """No namespaces: non-root uid, Landlock allow-list of paths, seccomp without sockets and ptrace."""
     NONE = "none"

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from auditor.sandbox import landlock, launch, namespaces
-from auditor.sandbox.blob import BadBlob, read_blob
+from auditor.sandbox.blob import BlobError, read_blob
 from auditor.sandbox.result import Limits, SandboxResult, SandboxUnavailable, Status, Tier
 from auditor.sandbox.supervise import Job, Outcome, supervise
 from auditor.sandbox.tiers import choose
@@ -219,7 +218,7 @@ def _execute(
             environment=environment,
             tier=tier,
             limits=limits,
-            temporary=None if namespaced else home,
+            temporary=Path(temporary),
             stdin=stdin,
             result=result,
             stdout=stdout,
@@ -238,7 +237,7 @@ def _judge(tier: Tier, outcome: Outcome, result: Path) -> SandboxResult:
     if status is Status.OK and outcome.result_bytes:
         try:
             value, arrays = read_blob(result)
-        except BadBlob as error:
+        except BlobError as error:
             status, detail = Status.BAD_RESULT, str(error)
     return SandboxResult(
         status=status,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ class Job:
         environment: of the launcher and its wrapper.
         tier: says how the tree is found and killed.
         limits: of the run.
-        temporary: folder on a real disk whose size is watched; None where a tmpfs bounds it.
+        temporary: the program's writable folder, as the program sees it.
         stdin: fed to the program as it reads.
         result: where the result channel is written, up to ``limits.result_bytes``.
         stdout: where standard output is written, up to ``limits.result_bytes``; None keeps only its end.
@@ -46,7 +47,7 @@ class Job:
     environment: Mapping[str, str]
     tier: Tier
     limits: Limits
-    temporary: Path | None
+    temporary: Path
     stdin: BinaryIO | bytes | None
     result: BinaryIO
     stdout: BinaryIO | None
@@ -83,7 +84,7 @@ def supervise(job: Job) -> Outcome:
     """Run ``job`` to its end or to its first limit; when this returns or raises, no process of it lives.
 
     Raises:
-        TreeSurvived: a process hangs in the kernel.
+        TreeSurvivedError: a process hangs in the kernel.
         OSError: the command cannot be started.
     """
     start = time.monotonic()
@@ -106,7 +107,7 @@ def supervise(job: Job) -> Outcome:
             tree.kill()
             returncode = process.wait()
         stopped = loop.drain_rest() or stopped
-    if job.tier is Tier.NAMESPACES and returncode > 128:
+    if job.tier is Tier.NAMESPACES and 128 < returncode <= 128 + signal.SIGRTMAX:
         returncode = 128 - returncode
     return Outcome(
         returncode=returncode,

@@ -14,7 +14,7 @@ FORCE_VARIABLE = "REFEREE_SANDBOX_TIER"
 @cache
 def why_not(tier: Tier) -> str | None:
     """Why ``tier`` does not work here, one line; None if it does. Tried once per process."""
-    from auditor.sandbox.runner import run_program  # noqa: PLC0415 - the runner asks us for its default
+    from auditor.sandbox.runner import run_program  # the runner asks us for its default
 
     if tier is Tier.NONE:
         return None

@@ -22,7 +22,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class TreeSurvived(RuntimeError):
+class TreeSurvivedError(RuntimeError):
     """A killed tree did not die: a process hangs in the kernel."""
 
 
@@ -41,15 +41,15 @@ class Process:
 
 def processes() -> Iterator[Process]:
     """Every process that this one can see."""
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
             continue
         with suppress(OSError):
-            stat = Path("/proc", name, "stat").read_bytes()
+            stat = (folder / "stat").read_bytes()
             # The second field is the program's name in brackets, and may hold anything, brackets too.
             fields = stat[stat.rindex(b")") + 2 :].split()
             yield Process(
-                pid=int(name),
+                pid=int(folder.name),
                 parent=int(fields[1]),
                 group=int(fields[2]),
                 zombie=fields[0] in (b"Z", b"X"),
@@ -75,7 +75,7 @@ class GroupTree:
         That it has not been waited for is what keeps its number, the group's name, from being given to others.
 
         Raises:
-            TreeSurvived: after ten seconds.
+            TreeSurvivedError: after ten seconds.
         """
         deadline = time.monotonic() + _GRACE_SECONDS
         while time.monotonic() < deadline:
@@ -84,7 +84,7 @@ class GroupTree:
             if not self.living():
                 return
             time.sleep(0.002)
-        raise TreeSurvived(f"process group {self.leader} outlived SIGKILL by {_GRACE_SECONDS:.0f} s")
+        raise TreeSurvivedError(f"process group {self.leader} outlived SIGKILL by {_GRACE_SECONDS:.0f} s")
 
 
 class NamespaceTree:
@@ -118,13 +118,17 @@ class NamespaceTree:
             queue += [process.pid for process in offspring]
         return found
 
+    def seen_from_here(self, path: Path) -> Path | None:
+        """A path inside, reached through init's root; None while there is no init."""
+        return Path(f"/proc/{self._init}/root{path}") if self._init is not None else None
+
     def kill(self) -> None:
         """Kill the namespace and return when it is empty; bubblewrap is left to be waited for.
 
         Init does not finish dying before everything in its namespace has died, so its end is the proof.
 
         Raises:
-            TreeSurvived: after ten seconds.
+            TreeSurvivedError: after ten seconds.
         """
         self._learn_init()
         if self._init_pidfd >= 0:
@@ -134,7 +138,7 @@ class NamespaceTree:
             os.close(self._init_pidfd)
             self._init_pidfd = -1
             if not dead:
-                raise TreeSurvived(f"pid namespace of {self._init} outlived SIGKILL by {_GRACE_SECONDS:.0f} s")
+                raise TreeSurvivedError(f"pid namespace of {self._init} outlived SIGKILL by {_GRACE_SECONDS:.0f} s")
         with suppress(ProcessLookupError):
             os.kill(self.leader, signal.SIGKILL)
 

@@ -4,44 +4,49 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from auditor.sandbox.result import Limits, Status
-from auditor.sandbox.tree import Process, Tree
+from auditor.sandbox.tree import NamespaceTree, Process, Tree
 
 _INTERVAL = 0.05
 _SHARE = 20
 """Polling may take one part in this many of the parent's time."""
 
-_BLOCK = 4096
+_ENTRY_BYTES = 4096
+"""What the smallest file counts for, so that empty ones cannot be made without end."""
+
+Broken = tuple[Status, str]
+"""A limit, and one line about how it broke."""
 
 
 class Watch:
     """Polls a tree when it is time to, and says which limit it broke."""
 
-    def __init__(self, tree: Tree, limits: Limits, temporary: Path | None) -> None:
+    def __init__(self, tree: Tree, limits: Limits, temporary: Path) -> None:
+        """``temporary`` is the program's writable folder as the program sees it."""
         self.tree = tree
         self.limits = limits
         self.temporary = temporary
         self.next_poll = time.monotonic() + _INTERVAL
-        self.cpu_seconds = 0.0
 
-    def poll(self) -> tuple[Status, str] | None:
-        """The limit that is broken and one line about it; None between polls and when all is well."""
+    def poll(self) -> Broken | None:
+        """The limit that is broken; None between polls and when all is well."""
         start = time.monotonic()
         if start < self.next_poll:
             return None
-        broken = self._processes() or self._disk()
+        living = self.tree.living()
+        broken = self._processes(living) or self._disk(living)
         end = time.monotonic()
         self.next_poll = end + max(_INTERVAL, _SHARE * (end - start))
         return broken
 
-    def _processes(self) -> tuple[Status, str] | None:
-        living = self.tree.living()
-        self.cpu_seconds = max(self.cpu_seconds, sum(process.cpu_seconds for process in living))
-        if self.cpu_seconds > self.limits.cpu_seconds:
-            return Status.CPU_LIMIT, f"the tree used {self.cpu_seconds:.1f} s of CPU"
+    def _processes(self, living: Sequence[Process]) -> Broken | None:
+        used = sum(process.cpu_seconds for process in living)
+        if used > self.limits.cpu_seconds:
+            return Status.CPU_LIMIT, f"the tree used {used:.1f} s of CPU"
         threads = sum(process.threads for process in living)
         if threads > self.limits.processes:
             return Status.PROCESS_LIMIT, f"{threads} processes and threads"
@@ -52,12 +57,12 @@ class Watch:
                 return Status.MEMORY_LIMIT, f"{resident} bytes resident"
         return None
 
-    def _disk(self) -> tuple[Status, str] | None:
-        if self.temporary is None:
-            return None
-        used = _disk_bytes(self.temporary, self.limits.file_bytes)
-        for process in self.tree.living():
-            used += _deleted_bytes(process.pid)
+    def _disk(self, living: Sequence[Process]) -> Broken | None:
+        if isinstance(self.tree, NamespaceTree):
+            used = _tmpfs_bytes(self.tree.seen_from_here(self.temporary))
+        else:
+            used = _folder_bytes(self.temporary, self.limits.file_bytes)
+            used += sum(_deleted_bytes(process.pid) for process in living)
         if used > self.limits.file_bytes:
             return Status.DISK_LIMIT, f"{used} bytes of files"
         return None
@@ -71,8 +76,17 @@ def _proportional_bytes(process: Process) -> int:
     return process.resident_bytes
 
 
-def _disk_bytes(folder: Path, enough: int) -> int:
-    """Bytes allocated beneath ``folder``; a count past ``enough`` may be cut short.
+def _tmpfs_bytes(folder: Path | None) -> int:
+    """What the files of a tmpfs count for; its size is bounded when it is mounted, their number is not."""
+    if folder is not None:
+        with suppress(OSError):
+            status = os.statvfs(folder)
+            return max(status.f_files - status.f_ffree, 0) * _ENTRY_BYTES
+    return 0
+
+
+def _folder_bytes(folder: Path, enough: int) -> int:
+    """Bytes allocated beneath ``folder``; counting stops past ``enough``.
 
     What cannot be looked at (a folder without permissions, a path too long to name) counts as too much: only a
     program that hides files makes such.
@@ -84,7 +98,7 @@ def _disk_bytes(folder: Path, enough: int) -> int:
             with os.scandir(queue.pop()) as entries:
                 for entry in entries:
                     with suppress(FileNotFoundError):
-                        used += max(entry.stat(follow_symlinks=False).st_blocks * 512, _BLOCK)
+                        used += max(entry.stat(follow_symlinks=False).st_blocks * 512, _ENTRY_BYTES)
                     if entry.is_dir(follow_symlinks=False):
                         queue.append(entry.path)
                     if used > enough:
@@ -100,9 +114,9 @@ def _deleted_bytes(pid: int) -> int:
     """Bytes of files that process ``pid`` holds open though they have no name any more."""
     used = 0
     with suppress(OSError):
-        for name in os.listdir(f"/proc/{pid}/fd"):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                status = os.stat(f"/proc/{pid}/fd/{name}")
+                status = descriptor.stat()
                 if status.st_nlink == 0:
                     used += status.st_blocks * 512
     return used
