@@ -17,7 +17,7 @@ class Condition(enum.StrEnum):
     CAUSALITY = "C1"
     NORMALISATION = "C2"
     SCORE_FIRST = "C3"
-    SINGLE_PASS = "C4"
+    SINGLE_PASS = "C4"  # noqa: S105 - one pass over the stream, no password
     BYTES = "bytes"
     TIME = "time"
     DATA = "data"
