@@ -238,3 +238,7 @@ def read_scorecard(data: bytes) -> Scorecard:
 def schema() -> dict[str, Any]:
     """The JSON schema of a scorecard (draft 2020-12)."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Scorecard)}
+
+
+if __name__ == "__main__":
+    print(msgspec.json.format(msgspec.json.encode(schema())).decode())  # noqa: T201 - `make schema` redirects it
