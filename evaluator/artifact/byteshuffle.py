@@ -17,7 +17,7 @@ MAGIC: Final = b"BSHF"
 
 
 def shuffle(data: bytes, stride: int = 2, *, wide: bool = False) -> bytes:
-    """Shuffle ``data``; ``wide`` writes the stride in two bytes."""
+    """Shuffle ``data``, which starts with ``P``; ``stride`` is in 1..255, and ``wide`` writes it in two bytes."""
     lanes = np.frombuffer(data, np.uint8)
     header = MAGIC + stride.to_bytes(2 if wide else 1, "little")
     return header + b"".join(lanes[lane::stride].tobytes() for lane in range(stride))

@@ -55,20 +55,25 @@ def _read(path: Path, limit: int) -> bytes:
     except (OSError, ValueError) as error:
         # A socket cannot be opened at all (ENXIO).
         raise Refused("unreadable", f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
-            raise Refused("not-a-file", f"{path} is a {kind}, not a regular file")
-        if status.st_size > limit:
-            raise Refused("file-too-large", f"{path} has {status.st_size:,} bytes; at most {limit:,} are read")
-        try:
+    try:
+        _check_regular(path, os.fstat(descriptor), limit)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
-        except OSError as error:
-            raise Refused("unreadable", f"{path} cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise Refused("unreadable", f"{path} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise Refused("file-too-large", f"{path} grew past {limit:,} bytes while it was read")
     return data
+
+
+def _check_regular(path: Path, status: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
+        raise Refused("not-a-file", f"{path} is a {kind}, not a regular file")
+    if status.st_size > limit:
+        raise Refused("file-too-large", f"{path} has {status.st_size:,} bytes; at most {limit:,} are read")
 
 
 def _is_text(data: bytes) -> bool:

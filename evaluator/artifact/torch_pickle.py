@@ -206,14 +206,14 @@ def _check_view(tensor: TensorRef) -> None:
 
 
 def _refuse_overlaps(tensors: Sequence[TensorRef]) -> None:
-    """Tensors may share all of their bytes (tied weights), none, but never some."""
+    """Two tensors may have one range of bytes in common (tied weights) or none, but never a part of it."""
     previous: TensorRef | None = None
     for tensor in sorted((t for t in tensors if t.count), key=lambda t: (t.storage.key, t.extent)):
         if (
             previous is not None
-            and previous != tensor
             and previous.storage.key == tensor.storage.key
+            and previous.extent != tensor.extent
             and tensor.extent[0] < previous.extent[1]
         ):
-            raise Refused("overlapping-storage", f"two tensors share part of storage {tensor.storage.key!r}")
+            raise Refused("overlapping-storage", f"the ranges of two tensors in storage {tensor.storage.key!r} overlap")
         previous = tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 Maker = Callable[[], bytes]
 
@@ -36,5 +37,5 @@ class Group:
 
     def add(self, reason: str, name: str, make: Maker | bytes, *, jail: bool = False) -> None:
         """Register one file."""
-        maker = (lambda: make) if isinstance(make, bytes) else make
+        maker = (lambda: make) if isinstance(make, bytes) else cache(make)
         self.files.append(Hostile(name, reason, self.control, maker, jail))

@@ -28,6 +28,8 @@ _ENDINGS: Final = {
     Status.WALL_LIMIT: ("decoder-time", "decoding took longer than {limits.wall_seconds:g} s"),
     Status.CPU_LIMIT: ("decoder-time", "decoding took longer than {limits.wall_seconds:g} s of CPU time"),
     Status.MEMORY_LIMIT: ("decoder-memory", "decoding needed more than {limits.memory_bytes:,} bytes of memory"),
+    Status.PROCESS_LIMIT: ("decoder-resources", "decoding started too many processes"),
+    Status.DISK_LIMIT: ("decoder-resources", "decoding wrote too much to disk"),
     Status.RESULT_LIMIT: ("tensors-too-large", "the decoded tensors exceed {limits.tensor_bytes:,} bytes"),
     Status.BAD_RESULT: ("decoder-result", "the decoder's result is malformed"),
     Status.SIGNALLED: ("decoder-crash", "the decoder crashed on this artifact"),
