@@ -54,7 +54,7 @@ class Attention(nn.Module):
         k = rotary.rotate(rms_norm(self.c_k(n).view(B, S, Hk, d), eps))
         flat = self.c_v(n)
         raw = (flat if extra_value is None else flat + extra_value).view(B, S, Hk, d)
-        v = raw if first_value is None else self._value_residual(raw, first_value)
+        v = raw if first_value is None else self.with_residual(raw, first_value)
         y = nn.functional.scaled_dot_product_attention(
             q.transpose(1, 2),
             k.transpose(1, 2),
@@ -65,12 +65,13 @@ class Attention(nn.Module):
         ).transpose(1, 2)
         if self.exclusive:
             y = without_own_value(y, v)
-        gate = self._gate(n)
+        gate = self.output_gate(n)
         if gate is not None:
             y = y * gate.unsqueeze(-1)
         return self.proj(y.reshape(B, S, D)), raw
 
-    def _value_residual(self, v: Tensor, first: Tensor) -> Tensor:
+    def with_residual(self, v: Tensor, first: Tensor) -> Tensor:
+        """Values [B, S, Hk, d] mixed with those of the first block run, as the configuration says."""
         match self.config.value_residual:
             case "pair":
                 weights = self.vr_pair.to(v.dtype)
@@ -82,8 +83,8 @@ class Attention(nn.Module):
             case "none":
                 return v
 
-    def _gate(self, n: Tensor) -> Tensor | None:
-        """Factor per head, [B, S, H]."""
+    def output_gate(self, n: Tensor) -> Tensor | None:
+        """Factor on each head's output, [B, S, H], of the normed input [B, S, D]; None without a gate."""
         match self.config.attn_gate:
             case "dense" | "dense_bias":
                 return torch.sigmoid(self.gate_dense(n))

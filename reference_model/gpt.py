@@ -97,7 +97,7 @@ class GPT(nn.Module):
         plan = self._schedules[self.looping]
         saved: list[Tensor] = []
         for index in plan.encoder:
-            x, context = self._block(index)(x, context)
+            x, context = self.block(index)(x, context)
             saved.append(x)
         lane: Tensor | None = None  # the feed-forward lane; x is the attention lane once there are two
         for step, index in enumerate(plan.decoder):
@@ -110,9 +110,9 @@ class GPT(nn.Module):
             if splits and self.config.parallel_skip == "before":
                 lane = x
             if self.parallel is not None and lane is not None:
-                x, lane, context = self.parallel(self._block(index), x, lane, context)
+                x, lane, context = self.parallel(self.block(index), x, lane, context)
             else:
-                x, context = self._block(index)(x, context)
+                x, context = self.block(index)(x, context)
         if self.parallel is not None and lane is not None:
             x = self.parallel.merged(x, lane)
         x = rms_norm(x, self.config.norm_eps)
@@ -127,6 +127,12 @@ class GPT(nn.Module):
             return capped
         cap = self.config.logit_softcap
         return cap * torch.tanh(z / cap)
+
+    def block(self, index: int) -> Block:
+        """The physical block ``index``."""
+        block = self.blocks[index]
+        assert isinstance(block, Block)  # noqa: S101 - narrows what ModuleList calls a Module
+        return block
 
     def to_bf16_activations(self) -> Self:
         """Adopt the contest's GPU precision: embedding tables in bfloat16, all other parameters in float32.
@@ -160,8 +166,3 @@ class GPT(nn.Module):
             extra_values={} if self.value_emb is None else self.value_emb(tokens),
         )
         return x, context
-
-    def _block(self, index: int) -> Block:
-        block = self.blocks[index]
-        assert isinstance(block, Block)  # noqa: S101 - narrows what ModuleList calls a Module
-        return block
