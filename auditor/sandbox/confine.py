@@ -10,11 +10,13 @@ import errno
 import itertools
 import os
 import resource
+import signal
 import struct
 from collections.abc import Sequence
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAPBSET_DROP = 24
@@ -39,6 +41,17 @@ def prctl(option: int, *arguments: int) -> None:
 def forbid_new_privileges() -> None:
     """Make set-uid files and file capabilities powerless for this process and all it starts."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends; a change of uid undoes it."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def volunteer_for_oom() -> None:
+    """When the machine runs out of memory, let this process and its children be the first to go."""
+    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib is slow to import here
+        file.write("1000")
 
 
 def limit_resources(*, cpu_seconds: int, memory_bytes: int, processes: int, open_files: int, file_bytes: int) -> None:

@@ -37,6 +37,7 @@ def _confine(plan: dict[str, Any], ready_fd: int, result_fd: int) -> int:
     from auditor.sandbox import confine, landlock, seccomp  # found through what __main__ sets
 
     os.umask(0o077)
+    confine.volunteer_for_oom()
     confine.limit_resources(**plan["resources"])
     confine.forbid_new_privileges()
     if plan["landlock"] is not None:
@@ -46,6 +47,7 @@ def _confine(plan: dict[str, Any], ready_fd: int, result_fd: int) -> int:
         confine.drop_capabilities()
     else:
         confine.become(plan["uid"], plan["must_read"])
+    confine.die_with_parent()
     os.chdir(plan["directory"])
     ready_fd = _arrange_descriptors(ready_fd, result_fd)
     if plan["seccomp"] is not None:

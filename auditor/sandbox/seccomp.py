@@ -29,6 +29,8 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "adjtimex": (159, 171),
     "bind": (49, 200),
     "bpf": (321, 280),
+    "chmod": (90, None),
+    "chown": (92, None),
     "chroot": (161, 51),
     "clock_adjtime": (305, 266),
     "clock_settime": (227, 112),
@@ -38,12 +40,19 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "delete_module": (176, 106),
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
     "fcntl": (72, 25),
     "finit_module": (313, 273),
+    "fremovexattr": (199, 16),
     "fsconfig": (431, 431),
+    "fsetxattr": (190, 7),
     "fsmount": (432, 432),
     "fsopen": (430, 430),
     "fspick": (433, 433),
+    "futimesat": (261, None),
     "init_module": (175, 105),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
@@ -56,8 +65,11 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "kexec_load": (246, 104),
     "keyctl": (250, 219),
     "kill": (62, 129),
+    "lchown": (94, None),
     "listen": (50, 201),
     "lookup_dcookie": (212, 18),
+    "lremovexattr": (198, 15),
+    "lsetxattr": (189, 6),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "migrate_pages": (256, 238),
@@ -87,6 +99,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "quotactl": (179, 60),
     "quotactl_fd": (443, 443),
     "reboot": (169, 142),
+    "removexattr": (197, 14),
     "request_key": (249, 218),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
@@ -102,6 +115,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "setpriority": (141, 140),
     "setsid": (112, 157),
     "settimeofday": (164, 170),
+    "setxattr": (188, 5),
     "shmget": (29, 194),
     "socket": (41, 198),
     "socketpair": (53, 199),
@@ -110,10 +124,14 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "syslog": (103, 116),
     "tgkill": (234, 131),
     "tkill": (200, 130),
+    "truncate": (76, 45),
     "umount2": (166, 39),
     "unshare": (272, 97),
     "uselib": (134, None),
     "userfaultfd": (323, 282),
+    "utime": (132, None),
+    "utimensat": (280, 88),
+    "utimes": (235, None),
     "vhangup": (153, 58),
 }
 
@@ -177,6 +195,14 @@ _ALWAYS = (
 # The process group is how the harness holds the tree when there is no pid namespace.
 _STAY_IN_GROUP = (Rule("setsid setpgid"),)
 
+# Landlock does not govern what needs only ownership, nor truncation before ABI 3. A program that runs as our own uid
+# could spoil our files.
+_KEEP_METADATA = (
+    Rule("chmod fchmod fchmodat chown fchown lchown fchownat"),
+    Rule("setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr"),
+    Rule("utime utimes utimensat futimesat truncate"),
+)
+
 
 def _signal_only(pid: int) -> tuple[Rule, ...]:
     owners = (Test(1, _F_SETOWN, equal=False), Test(1, _F_SETOWN_EX, equal=False))
@@ -187,12 +213,13 @@ def _signal_only(pid: int) -> tuple[Rule, ...]:
     )
 
 
-def assemble(machine: str, *, stay_in_group: bool, signal_only: int | None) -> bytes:
+def assemble(machine: str, *, stay_in_group: bool, keep_metadata: bool, signal_only: int | None) -> bytes:
     """The filter as BPF instructions.
 
     Args:
         machine: ``os.uname().machine``.
         stay_in_group: refuse to leave the session and the process group.
+        keep_metadata: refuse to change the mode, owner, times and attributes of files.
         signal_only: the one process that signals may go to; None leaves signals to uids, namespaces and Landlock.
 
     Raises:
@@ -202,6 +229,7 @@ def assemble(machine: str, *, stay_in_group: bool, signal_only: int | None) -> b
         raise OSError(errno.ENOSYS, f"no system-call table for {machine}")
     column = list(_ARCHITECTURES).index(machine)
     rules = _ALWAYS + (_STAY_IN_GROUP if stay_in_group else ())
+    rules += _KEEP_METADATA if keep_metadata else ()
     rules += _signal_only(signal_only) if signal_only is not None else ()
     code = [
         _load(_ARCHITECTURE),
@@ -233,10 +261,11 @@ def install(program: bytes) -> None:
     prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(header))
 
 
-def install_here(*, stay_in_group: bool, own_signals_only: bool) -> None:
+def install_here(*, stay_in_group: bool, keep_metadata: bool, own_signals_only: bool) -> None:
     """Assemble for this machine and process, and install."""
     signal_only = os.getpid() if own_signals_only else None
-    install(assemble(os.uname().machine, stay_in_group=stay_in_group, signal_only=signal_only))
+    machine = os.uname().machine
+    install(assemble(machine, stay_in_group=stay_in_group, keep_metadata=keep_metadata, signal_only=signal_only))
 
 
 # struct seccomp_data: int nr; u32 arch; u64 instruction_pointer; u64 args[6], little-endian on both architectures.

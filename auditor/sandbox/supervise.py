@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from auditor.sandbox.channels import CHUNK, Feeder, Sink, Spool, Tail
-from auditor.sandbox.result import Limits, Status, Tier
+from auditor.sandbox.result import Limits, SandboxUnavailable, Status, Tier
 from auditor.sandbox.tree import GroupTree, NamespaceTree, Tree
-from auditor.sandbox.watch import Watch
+from auditor.sandbox.watch import Broken, Watch
 
 _REPORT_BYTES = 4096
+_TOO_MUCH = (Status.RESULT_LIMIT, "more output than allowed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class Job:
     limits: Limits
     temporary: Path
     stdin: BinaryIO | bytes | None
-    result: BinaryIO
-    stdout: BinaryIO | None
+    result: Path
+    stdout: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +60,20 @@ class Outcome:
 
     Attributes:
         returncode: exit status, negative for a signal; bubblewrap's 128 + n is translated back.
-        stopped: the limit that made the parent kill the tree, if one did.
-        detail: one line about that.
+        stopped: the limit that made the parent kill the tree, if one did, and a line about it.
         launched: what the launcher reported.
-        stdout: end of standard output.
+        stdout: end of standard output, unless it went to a file.
         stderr: end of standard error.
         result_bytes: how much came over the result channel.
-        cpu_seconds: of the tree, as far as polling saw.
         wall_seconds: start to end.
     """
 
     returncode: int
-    stopped: Status | None
-    detail: str
+    stopped: Broken | None
     launched: bytes
     stdout: str
     stderr: str
     result_bytes: int
-    cpu_seconds: float
     wall_seconds: float
 
 
@@ -84,23 +81,23 @@ def supervise(job: Job) -> Outcome:
     """Run ``job`` to its end or to its first limit; when this returns or raises, no process of it lives.
 
     Raises:
+        SandboxUnavailable: the command cannot be started.
         TreeSurvivedError: a process hangs in the kernel.
-        OSError: the command cannot be started.
+        OSError: an output file cannot be written.
     """
     start = time.monotonic()
-    tail = Tail(job.limits.stderr_bytes)
-    stdout = tail if job.stdout is None else Spool(job.stdout, job.limits.result_bytes)
-    stderr, launched = Tail(job.limits.stderr_bytes), Tail(_REPORT_BYTES)
-    result = Spool(job.result, job.limits.result_bytes)
     with ExitStack() as stack:
+        result = Spool(stack.enter_context(_create(job.result)), job.limits.result_bytes)
+        stdout, stderr, launched = Tail(job.limits.stderr_bytes), Tail(job.limits.stderr_bytes), Tail(_REPORT_BYTES)
+        whole = Spool(stack.enter_context(_create(job.stdout)), job.limits.result_bytes) if job.stdout else None
         loop = _Loop(stack, start + job.limits.wall_seconds)
-        info_ours, info_theirs = os.pipe()
-        stack.callback(os.close, info_ours)
-        os.set_blocking(info_ours, False)
-        process = _start(job, loop, (stdout, stderr, launched, result), info_theirs)
+        info, info_end = os.pipe()
+        stack.callback(os.close, info)
+        os.set_blocking(info, False)
+        process = _start(job, loop, (whole or stdout, stderr, launched, result), info_end)
         tree: Tree = GroupTree(process.pid)
         if job.tier is Tier.NAMESPACES:
-            tree = NamespaceTree(process.pid, info_ours)
+            tree = NamespaceTree(process.pid, info)
         try:
             stopped = loop.turn(process.pid, Watch(tree, job.limits, job.temporary))
         finally:
@@ -111,15 +108,18 @@ def supervise(job: Job) -> Outcome:
         returncode = 128 - returncode
     return Outcome(
         returncode=returncode,
-        stopped=stopped[0] if stopped else None,
-        detail=stopped[1] if stopped else "",
+        stopped=stopped,
         launched=bytes(launched.data),
-        stdout=tail.text(),
+        stdout=stdout.text(),
         stderr=stderr.text(),
         result_bytes=result.size,
-        cpu_seconds=0.0,
         wall_seconds=time.monotonic() - start,
     )
+
+
+def _create(path: Path) -> BinaryIO:
+    path.touch(mode=0o600)
+    return path.open("wb")
 
 
 def _start(job: Job, loop: _Loop, sinks: Sequence[Sink], info: int) -> subprocess.Popen[bytes]:
@@ -133,16 +133,19 @@ def _start(job: Job, loop: _Loop, sinks: Sequence[Sink], info: int) -> subproces
             stack.callback(os.close, end)
         stack.callback(os.close, info)
         stdout, stderr, *channels = (*ends, info)
-        return subprocess.Popen(
-            job.command(plan.fileno(), *channels),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            env=dict(job.environment),
-            cwd="/",
-            pass_fds=(plan.fileno(), *channels),
-            start_new_session=True,
-        )
+        try:
+            return subprocess.Popen(
+                job.command(plan.fileno(), *channels),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env=dict(job.environment),
+                cwd="/",
+                pass_fds=(plan.fileno(), *channels),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxUnavailable(f"{job.tier}: {error}") from error
 
 
 class _Loop:
@@ -165,8 +168,8 @@ class _Loop:
         self._watch(ours, selectors.EVENT_WRITE, Feeder(source or io.BytesIO()))
         return theirs
 
-    def turn(self, pid: int, watch: Watch) -> tuple[Status, str] | None:
-        """Serve the pipes until child ``pid`` exits or a limit breaks; which limit, and a line about it."""
+    def turn(self, pid: int, watch: Watch) -> Broken | None:
+        """Serve the pipes until child ``pid`` exits or a limit breaks; which one did."""
         pidfd = os.pidfd_open(pid)
         self.stack.callback(os.close, pidfd)
         self.selector.register(pidfd, selectors.EVENT_READ)
@@ -178,16 +181,15 @@ class _Loop:
                 if key.data is None:
                     return None
                 if not self._serve(key.fd, key.data):
-                    return Status.RESULT_LIMIT, "more output than allowed"
+                    return _TOO_MUCH
             if broken := watch.poll():
                 return broken
 
-    def drain_rest(self) -> tuple[Status, str] | None:
-        """Take what the dead have left in the pipes."""
+    def drain_rest(self) -> Broken | None:
+        """Take what the dead have left: one read holds all that a pipe can, and there is nobody to write more."""
         for key in list(self.selector.get_map().values()):
-            while key.fd in self.selector.get_map() and key.events == selectors.EVENT_READ and key.data is not None:
-                if not self._serve(key.fd, key.data):
-                    return Status.RESULT_LIMIT, "more output than allowed"
+            if key.data is not None and key.events == selectors.EVENT_READ and not self._serve(key.fd, key.data):
+                return _TOO_MUCH
         return None
 
     def _watch(self, descriptor: int, event: int, data: Sink | Feeder) -> None:
