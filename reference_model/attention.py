@@ -16,13 +16,16 @@ class Attention(nn.Module):
     def __init__(self, config: GPTConfig, index: int) -> None:
         super().__init__()
         self.config = config
+        self.index = index
         self.exclusive = index >= config.num_layers - config.xsa_last_n
         D, H = config.model_dim, config.num_heads
         self.q_gain = nn.Parameter(torch.empty(H))
         if config.value_residual == "pair":
             self.vr_pair = nn.Parameter(torch.empty(2))
-        elif config.value_residual != "none":  # the two records that have it store different shapes
-            self.vr_scalar = nn.Parameter(torch.empty(() if config.value_residual == "add" else 1))
+        elif config.value_residual == "sigmoid_add":
+            self.vr_scalar = nn.Parameter(torch.empty(1))
+        elif config.value_residual == "add" and index:
+            self.vr_scalar = nn.Parameter(torch.empty(()))
         self.c_q = Linear(D, D)
         self.c_k = Linear(D, config.kv_dim)
         self.c_v = Linear(D, config.kv_dim)
@@ -77,7 +80,7 @@ class Attention(nn.Module):
                 weights = self.vr_pair.to(v.dtype)
                 return weights[0] * first + weights[1] * v
             case "add":
-                return v + self.vr_scalar.to(v.dtype) * first
+                return v + self.vr_scalar.to(v.dtype) * first if self.index else v
             case "sigmoid_add":
                 return v + torch.sigmoid(self.vr_scalar.to(v.dtype)) * first
             case "none":

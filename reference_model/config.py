@@ -75,7 +75,8 @@ class GPTConfig:
         value_embed_dim: width of the shared value embedding, 0 is none; projected to ``Hk d`` unless equal (#779).
         value_embed_layers: blocks that add ``layer_scale * scale * P E_v[token]`` to their values (#779: 9, 10).
         value_residual: mixing each block's values v with V0, those of the first block run: ``pair``
-            ``a V0 + b v`` (#940), ``add`` ``v + lam V0``, ``sigmoid_add`` ``v + sigmoid(lam) V0`` (#1019).
+            ``a V0 + b v`` (#940), ``add`` ``v + lam V0``, ``sigmoid_add`` ``v + sigmoid(lam) V0`` (#1019). Block 0 owns
+            the unused weights of ``pair`` and ``sigmoid_add``, but none of ``add``, as in their systems.
         attn_gate: gate per head on the attention output, after XSA: ``dense_bias`` sigmoid(W n + b) (#940), ``dense``
             sigmoid(W n) (#1736), ``window`` sigmoid(mult W n[:w]) (#2140), ``out2`` 2 sigmoid(W n[:w]) (#1667).
         attn_gate_window: w.

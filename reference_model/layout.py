@@ -15,7 +15,7 @@ def state_layout(config: GPTConfig) -> dict[str, Shape]:
     """Shape of every tensor by canonical name, in the order of ``GPT(config).state_dict()``."""
     layout = dict(_embeddings(config)) | dict(_joints(config))
     for index in range(config.num_layers):
-        layout |= {f"blocks.{index}.{name}": shape for name, shape in _block(config)}
+        layout |= {f"blocks.{index}.{name}": shape for name, shape in _block(config, index)}
     return layout
 
 
@@ -66,7 +66,7 @@ def _joints(config: GPTConfig) -> Iterator[tuple[str, Shape]]:
         yield "softcap.neg", ()
 
 
-def _block(config: GPTConfig) -> Iterator[tuple[str, Shape]]:
+def _block(config: GPTConfig, index: int) -> Iterator[tuple[str, Shape]]:
     D, H, F, kv = config.model_dim, config.num_heads, config.mlp_hidden, config.kv_dim
     yield "attn_scale", (D,)
     yield "mlp_scale", (D,)
@@ -74,7 +74,7 @@ def _block(config: GPTConfig) -> Iterator[tuple[str, Shape]]:
     yield "attn.q_gain", (H,)
     if config.value_residual == "pair":
         yield "attn.vr_pair", (2,)
-    elif config.value_residual == "add":
+    elif config.value_residual == "add" and index:
         yield "attn.vr_scalar", ()
     elif config.value_residual == "sigmoid_add":
         yield "attn.vr_scalar", (1,)
