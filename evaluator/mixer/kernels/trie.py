@@ -121,25 +121,29 @@ def _grow(tokens: Tokens, t: int, tables: Tables, depth: int, reach: int) -> Non
 
 
 @numba.njit(nogil=True, cache=True)
-def _descend(tokens: Tokens, t: int, tables: Tables) -> tuple[int, int]:
-    """Find how often the strings that end at ``t`` were seen before; fills ``trail`` and ``seen``.
+def enter(tokens: Tokens, t: int, tables: Tables) -> None:  # noqa: PLR0912 - one function: a call here costs 0.1 us
+    """Credit ``tokens[t]`` as follower of the contexts that end at ``t - 1``, then count those that end at ``t``.
 
-    Returns:
-        the depth of the last node of the trail, before which all were seen at least twice; and the length of the
-        longest string that was seen before, which is longer where the last node is a leaf.
+    On return ``row``, ``seen``, ``path`` and the ``tops`` of the path are what is known at ``t`` of what may follow.
     """
-    slots, nodes, trail, seen = tables.slots, tables.nodes, tables.trail, tables.seen
-    W = len(tables.path)
+    slots, nodes, tops, state = tables.slots, tables.nodes, tables.tops, tables.state
+    path, trail, seen, row = tables.path, tables.trail, tables.seen, tables.row
+    W = len(path)
+
+    # Walk down. Every node before the last of the trail was seen at least twice.
     depth = 1
     trail[1] = np.int64(tokens[t]) + 1
-    seen[1] = nodes[trail[1], 0]
-    while seen[depth] > 1 and depth < W and t >= depth:
-        slot = _slot(slots, tables.state[SHIFT], trail[depth] << 16 | np.int64(tokens[t - depth]))
+    missing = False
+    while True:
+        seen[depth] = nodes[trail[depth], 0]
+        if seen[depth] < 2 or depth == W or t < depth:
+            break
+        slot = _slot(slots, state[SHIFT], trail[depth] << 16 | np.int64(tokens[t - depth]))
         if slots[slot, 0] == 0:
+            missing = True
             break
         depth += 1
         trail[depth] = slots[slot, 1]
-        seen[depth] = nodes[trail[depth], 0]
     reach = depth
     if seen[depth] == 1:
         q = np.int64(nodes[trail[depth], 1])
@@ -148,43 +152,16 @@ def _descend(tokens: Tokens, t: int, tables: Tables) -> tuple[int, int]:
             seen[reach] = 1
     for k in range(reach + 1, W + 1):
         seen[k] = 0
-    return depth, reach
 
-
-@numba.njit(nogil=True, cache=True)
-def _credit(token: int, tables: Tables) -> None:
-    """Make ``token``, the last of the strings in ``seen``, a follower of the contexts on ``path``.
-
-    The context of ``k`` tokens was followed by it as often as the string of ``k + 1`` tokens was seen.
-    """
-    nodes, tops, path, seen = tables.nodes, tables.tops, tables.path, tables.seen
-    for k in range(tables.state[PATH] - 1, -1, -1):
+    # The context of k tokens that ends at t - 1 was followed by tokens[t] as often as the string of k + 1 was seen.
+    for k in range(state[PATH] - 1, -1, -1):
         if seen[k + 1] == 0:
             nodes[path[k], 1] += 1
         elif len(tops) == 0:
-            break  # what followed a context also followed every shorter one
+            break
         if len(tops) > 0 and seen[k + 1] >= tops[path[k], 1]:
-            tops[path[k], 0] = token
+            tops[path[k], 0] = tokens[t]
             tops[path[k], 1] = seen[k + 1] + 1
-
-
-@numba.njit(nogil=True, cache=True)
-def enter(tokens: Tokens, t: int, tables: Tables) -> None:
-    """Credit ``tokens[t]`` as follower of the contexts that end at ``t - 1``, then count those that end at ``t``.
-
-    On return ``row``, ``seen``, ``path`` and the ``tops`` of the path are what is known at ``t`` of what may follow.
-    """
-    nodes, state, path, trail, seen, row = (
-        tables.nodes,
-        tables.state,
-        tables.path,
-        tables.trail,
-        tables.seen,
-        tables.row,
-    )
-    W = len(path)
-    depth, reach = _descend(tokens, t, tables)
-    _credit(tokens[t], tables)
 
     # What is known at t, before this occurrence of its contexts counts. Seen once means one follower.
     row[0, 0] = t + 1
@@ -193,7 +170,7 @@ def enter(tokens: Tokens, t: int, tables: Tables) -> None:
         row[k, 0] = seen[k]
         row[k, 1] = nodes[trail[k], 1] if seen[k] > 1 else seen[k]
 
-    # Count the occurrence: what was never seen becomes a leaf, what was seen once grows.
+    # Count the occurrence; what was seen once is now seen twice.
     for k in range(1, depth + 1):
         nodes[trail[k], 0] += 1
     if seen[depth] == 0:
@@ -202,7 +179,7 @@ def enter(tokens: Tokens, t: int, tables: Tables) -> None:
     elif seen[depth] == 1:
         _grow(tokens, t, tables, depth, reach)
         depth = reach
-    elif depth < W and t >= depth:
+    elif missing:
         _add(tables, trail[depth], tokens[t - depth], 1, t)
     state[PATH] = min(depth + 1, W)
     for k in range(1, state[PATH]):
