@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -48,11 +49,17 @@ def sources(fraction: float = 1.0) -> list[Source]:
     """The sources in a fixed order, or that share of them that a hash of their names selects."""
     library = Path(sysconfig.get_path("stdlib"))
     found = [Source(f"topic {name}", partial(str, text)) for name, text in sorted(topics.topics.items())]
-    for path in sorted(library.rglob("*.py")):
-        relative = path.relative_to(library)
-        if LEFT_OUT.isdisjoint(relative.parts):
-            found.append(Source(f"file {relative.as_posix()}", partial(docstrings, path)))
+    found.extend(
+        Source(f"file {path.relative_to(library).as_posix()}", partial(docstrings, path))
+        for path in sorted(_modules(library))
+    )
     return [source for source in found if _uniform(source.name) < fraction]
+
+
+def _modules(library: Path) -> Iterator[Path]:
+    for folder, subfolders, files in os.walk(library):
+        subfolders[:] = [name for name in subfolders if name not in LEFT_OUT]  # prunes the walk
+        yield from (Path(folder, name) for name in files if name.endswith(".py"))
 
 
 def docstrings(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -16,4 +17,22 @@ def real_data() -> Path:
     folder = Path(os.environ.get("REFEREE_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set REFEREE_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_contest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mini contest from a tenth of its corpus and three training steps: ``artifact.ptz``, manifest, ``data/``.
+
+    Read-only by agreement: it is built once per run of the tests, and the workers of pytest-xdist share it.
+    """
+    from mini_contest.build import build  # torch takes a second or two, and most tests need none
+    from mini_contest.settings import BuildSettings
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "tiny-contest"
+    with (shared / "tiny-contest.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        build(folder, BuildSettings(fraction=0.1, steps=3, threads=1))
     return folder
