@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 PROGRAM = "bwrap"
 
@@ -41,11 +42,20 @@ def wrap(
     for place in ("/dev/shm", temporary):  # noqa: S108 - made inside
         mode = "1777" if root else "0700"
         command += ["--perms", mode, "--size", str(temporary_bytes), "--tmpfs", place]
-    for path in _outermost_first(read):
-        command += ["--ro-bind-try", path, path]
-    return [*command, "--remount-ro", "/", "--chdir", temporary, "--", *argv]
+    command += _binds(read)
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", temporary, "--", *argv]
 
 
-def _outermost_first(paths: Sequence[str]) -> list[str]:
-    # A bind of a folder hides what was bound beneath it before.
-    return sorted(set(paths))
+def _binds(paths: Sequence[str]) -> list[str]:
+    """Read-only binds, outermost first: a bind hides what was bound beneath it before."""
+    options: list[str] = []
+    made, bound = {Path("/")}, set[Path]()
+    for path in sorted(map(Path, set(paths))):
+        for folder in reversed(path.parents):
+            # bubblewrap would make missing parents too, but for root alone to enter.
+            if folder not in made and bound.isdisjoint((folder, *folder.parents)):
+                options += ["--perms", "0755", "--dir", str(folder)]
+                made.add(folder)
+        options += ["--ro-bind-try", str(path), str(path)]
+        bound.add(path)
+    return options

@@ -18,6 +18,8 @@ _SHARE = 20
 _ENTRY_BYTES = 4096
 """What the smallest file counts for, so that empty ones cannot be made without end."""
 
+_LONGEST_PATH = 1024
+
 Broken = tuple[Status, str]
 """A limit, and one line about how it broke."""
 
@@ -88,8 +90,8 @@ def _tmpfs_bytes(folder: Path | None) -> int:
 def _folder_bytes(folder: Path, enough: int) -> int:
     """Bytes allocated beneath ``folder``; counting stops past ``enough``.
 
-    What cannot be looked at (a folder without permissions, a path too long to name) counts as too much: only a
-    program that hides files makes such.
+    What cannot be looked at, or lies very deep, counts as too much: only a program that hides files makes such, and
+    folders nested by the thousand take minutes to delete.
     """
     used = 0
     queue = [str(folder)]
@@ -101,8 +103,8 @@ def _folder_bytes(folder: Path, enough: int) -> int:
                         used += max(entry.stat(follow_symlinks=False).st_blocks * 512, _ENTRY_BYTES)
                     if entry.is_dir(follow_symlinks=False):
                         queue.append(entry.path)
-                    if used > enough:
-                        break
+                    if used > enough or len(entry.path) > _LONGEST_PATH:
+                        return enough + 1
         except FileNotFoundError:
             continue
         except OSError:

@@ -143,6 +143,10 @@ CLOSED = {
         child = call(56, 220, 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0)
         if child == 0: os._exit(0)
         return child""",
+    "change a mode outside": "os.chmod(facts['outside'] + '/victim', 0o666); return 'changed'",
+    "change a time outside": "os.utime(facts['outside'] + '/victim', (0, 0)); return 'changed'",
+    "change an attribute outside": "os.setxattr(facts['outside'] + '/victim', 'user.x', b'x'); return 'changed'",
+    "change a readable file's mode": "os.chmod(facts['readable'], 0); return 'changed'",
     "mount": "return call(165, 40, b'none', b'/tmp', b'tmpfs', 0, 0) + 1",
     "change the root": "os.chroot('/'); return 'changed'",
     "join a namespace": "return call(308, 268, os.open('/proc/self/ns/net', os.O_RDONLY), 0) + 1",

@@ -77,7 +77,9 @@ def outcomes(tier: Tier, run_source: Any, tmp_path_factory: pytest.TempPathFacto
             result = run_attempts(run_source, {**OPEN, **CLOSED}, facts, tier=tier)
     finally:
         signal.signal(signal.SIGUSR1, previous)
-    intact = (folder / "readable").read_text() == "public" and os.listdir(folder / "outside") == ["victim"]
+    intact = (folder / "readable").read_text() == "public" and [
+        path.name for path in (folder / "outside").iterdir()
+    ] == ["victim"]
     return {**result.json, "harmed": bool(signals) or not intact}
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
-from auditor.sandbox import Limits, Status, Tier, run_program
+from auditor.sandbox import Limits, SandboxUnavailable, Status, Tier, run_program
+from auditor.sandbox.blob import DTYPES
 
 
-def test_arrays_and_json_come_back_equal(tier, run_source):
+def test_arrays_and_json_come_back_equal(tier: Tier, run_source: Any) -> None:
     result = run_source(
         """
         import numpy as np
@@ -28,8 +31,7 @@ def test_arrays_and_json_come_back_equal(tier, run_source):
     assert result.status is Status.OK, result
     assert result.json == {"text": "hé", "list": [1, 2.5, None, True]}
     assert len(result.arrays) == 15
-    for name in "? u1 i1 u2 i2 u4 i4 u8 i8 f2 f4 f8".split():
-        dtype = np.dtype(name)
+    for dtype in DTYPES.values():
         expected = (np.arange(24) % 2).astype(dtype).reshape(2, 3, 4)
         np.testing.assert_array_equal(result.arrays[str(dtype)], expected, strict=True)
     np.testing.assert_array_equal(result.arrays["scalar"], np.float64(0.1))
@@ -37,23 +39,23 @@ def test_arrays_and_json_come_back_equal(tier, run_source):
     np.testing.assert_array_equal(result.arrays["strided"], np.arange(12).reshape(3, 4).T)
 
 
-def test_a_program_need_not_send_anything(tier, run_source):
+def test_a_program_need_not_send_anything(tier: Tier, run_source: Any) -> None:
     result = run_source("print('hello')", tier=tier)
     assert (result.status, result.json, dict(result.arrays), result.stdout) == (Status.OK, None, {}, "hello\n")
 
 
-def test_failure_is_reported_with_its_message(tier, run_source):
+def test_failure_is_reported_with_its_message(tier: Tier, run_source: Any) -> None:
     result = run_source("raise ValueError('the reason')", tier=tier)
     assert (result.status, result.returncode) == (Status.FAILED, 1)
     assert "the reason" in result.stderr
 
 
-def test_signal_is_reported(tier, run_source):
+def test_signal_is_reported(tier: Tier, run_source: Any) -> None:
     result = run_source("os.abort()", tier=tier)
     assert (result.status, result.returncode) == (Status.SIGNALLED, -6)
 
 
-def test_reads_what_it_is_given_even_if_only_root_may(tier, run_source, tmp_path):
+def test_reads_what_it_is_given_even_if_only_root_may(tier: Tier, run_source: Any, tmp_path: Path) -> None:
     file = tmp_path / "artifact.bin"
     file.write_bytes(b"payload")
     file.chmod(0o600)
@@ -62,7 +64,7 @@ def test_reads_what_it_is_given_even_if_only_root_may(tier, run_source, tmp_path
 
 
 @pytest.mark.parametrize("as_file", [False, True], ids=["bytes", "file"])
-def test_stdin_is_fed(tier, run_source, as_file):
+def test_stdin_is_fed(tier: Tier, run_source: Any, as_file: bool) -> None:
     data = bytes(range(256)) * 4096
     result = run_source(
         """
@@ -72,12 +74,10 @@ def test_stdin_is_fed(tier, run_source, as_file):
         tier=tier,
         stdin=io.BytesIO(data) if as_file else data,
     )
-    import hashlib
-
     assert result.json == hashlib.sha256(data).hexdigest()
 
 
-def test_private_temporary_folder_is_writable(tier, run_source):
+def test_private_temporary_folder_is_writable(tier: Tier, run_source: Any) -> None:
     result = run_source(
         """
         import tempfile, pathlib
@@ -93,7 +93,7 @@ def test_private_temporary_folder_is_writable(tier, run_source):
     assert set(result.json) >= {"local", "y"}
 
 
-def test_threads_subprocesses_and_pipes_work(tier, run_source):
+def test_threads_subprocesses_and_pipes_work(tier: Tier, run_source: Any) -> None:
     result = run_source(
         """
         import subprocess, sys, threading
@@ -113,7 +113,7 @@ def test_threads_subprocesses_and_pipes_work(tier, run_source):
     assert result.json == [[1], 42, "sub\n", 0], result.stderr
 
 
-def test_torch_imports_and_computes(tier, run_source):
+def test_torch_imports_and_computes(tier: Tier, run_source: Any) -> None:
     result = run_source(
         """
         import torch
@@ -127,9 +127,7 @@ def test_torch_imports_and_computes(tier, run_source):
     assert result.arrays["x"].shape == (8, 64)
 
 
-def test_large_result_streams_to_the_callers_file(tier, run_source, tmp_path):
-    from safetensors.numpy import load_file
-
+def test_large_result_streams_to_the_callers_file(tier: Tier, run_source: Any, tmp_path: Path) -> None:
     target = tmp_path / "result.safetensors"
     result = run_source(
         "import numpy as np; send('big', {'x': np.arange(10_000_000, dtype=np.float32)})",
@@ -141,14 +139,14 @@ def test_large_result_streams_to_the_callers_file(tier, run_source, tmp_path):
     assert not result.arrays["x"].flags.writeable
 
 
-def test_a_plain_program_with_its_output_in_a_file(tier, tmp_path):
+def test_a_plain_program_with_its_output_in_a_file(tier: Tier, tmp_path: Path) -> None:
     target = tmp_path / "out"
     result = run_program(["/bin/cat"], stdin=b"x" * 1_000_000, tier=tier, stdout_file=target)
     assert result.status is Status.OK, result
     assert target.read_bytes() == b"x" * 1_000_000
 
 
-def test_nothing_is_left_behind(tier, run_source, tmp_path, monkeypatch):
+def test_nothing_is_left_behind(tier: Tier, run_source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = run_source(
         """
@@ -163,9 +161,7 @@ def test_nothing_is_left_behind(tier, run_source, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_sandbox_only_on_request_and_never_in_ci(run_source, monkeypatch):
-    from auditor.sandbox import SandboxUnavailable
-
+def test_without_a_sandbox_only_on_request_and_never_in_ci(run_source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(SandboxUnavailable, match="allow-unsandboxed"):
         run_source("send(1)", tier=Tier.NONE)
