@@ -41,7 +41,7 @@ class Settings:
     min_count: int = 1
     min_confidence: float = 0.0
     beta: float = 0.0
-    rate: float = 0.5
+    rate: float = 1.0
     batch: int = 256
 
     def __post_init__(self) -> None:
