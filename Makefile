@@ -3,21 +3,23 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+MINI   := build/mini
 
-.PHONY: demo test check format bench bench-gpu clean
+.PHONY: demo test check format schema bench bench-gpu clean
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# The mini contest is made once and then found; `make clean` forgets it.
 demo: $(STAMP)
-	@$(BIN)/python -m mini_contest build
-	@$(BIN)/evaluate build/mini/artifact.ptz --json build/mini/scorecard.json --html build/mini/report.html
+	@$(BIN)/python -m mini_contest build --out $(MINI)
+	@$(BIN)/evaluate $(MINI)/artifact.ptz --code evaluator/presets/mini.toml --json $(MINI)/scorecard.json --html $(MINI)/report.html
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -28,6 +30,15 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The published schemas are generated; a test fails when they are out of date.
+schema: $(STAMP)
+	$(BIN)/python -m evaluator.scorecard > docs/scorecard.schema.json
+
+# REFEREE_DATA is the folder of real data (default: ../shared/data).
+bench: $(STAMP)
+	$(BIN)/python benchmarks/mixers.py
+	$(BIN)/python benchmarks/mixing_a_model.py
 
 clean:
 	rm -rf build dist $(VENV)
