@@ -99,22 +99,7 @@ class GPT(nn.Module):
         for index in plan.encoder:
             x, context = self.block(index)(x, context)
             saved.append(x)
-        lane: Tensor | None = None  # the feed-forward lane; x is the attention lane once there are two
-        for step, index in enumerate(plan.decoder):
-            skipped = saved.pop() if saved else None
-            splits = self.parallel is not None and lane is None and index >= (self.config.parallel_start or 0)
-            if splits and self.config.parallel_skip == "after":
-                lane = x
-            if skipped is not None:
-                x = self.skip(step, x, skipped)
-            if splits and self.config.parallel_skip == "before":
-                lane = x
-            if self.parallel is not None and lane is not None:
-                x, lane, context = self.parallel(self.block(index), x, lane, context)
-            else:
-                x, context = self.block(index)(x, context)
-        if self.parallel is not None and lane is not None:
-            x = self.parallel.merged(x, lane)
+        x = self._decode(plan.decoder, x, saved, context)
         x = rms_norm(x, self.config.norm_eps)
         return x if self.head_proj is None else self.head_proj(x)
 
@@ -166,3 +151,20 @@ class GPT(nn.Module):
             extra_values={} if self.value_emb is None else self.value_emb(tokens),
         )
         return x, context
+
+    def _decode(self, steps: tuple[int, ...], x: Tensor, saved: list[Tensor], context: Context) -> Tensor:
+        """Run the decoder's blocks on [B, S, D], each fed the last of the ``saved`` outputs not yet used."""
+        lane: Tensor | None = None  # the feed-forward lane; x is the attention lane once there are two
+        for step, index in enumerate(steps):
+            splits = self.parallel is not None and lane is None and index >= (self.config.parallel_start or 0)
+            if splits and self.config.parallel_skip == "after":
+                lane = x
+            if saved:
+                x = self.skip(step, x, saved.pop())
+            if splits and self.config.parallel_skip == "before":
+                lane = x
+            if self.parallel is not None and lane is not None:
+                x, lane, context = self.parallel(self.block(index), x, lane, context)
+            else:
+                x, context = self.block(index)(x, context)
+        return x if self.parallel is None or lane is None else self.parallel.merged(x, lane)
