@@ -1,4 +1,4 @@
-"""Attacks that either succeed or do not: each is the body of ``attempt()``, which raises OSError or returns what it got.
+"""Attacks that either succeed or do not: each is a function's body that raises OSError or returns what it got.
 
 ``facts`` tells it what a real attacker would have to guess: ``pid`` of the harness, ``secret`` (a file that was not
 made readable), ``secret_text`` (also in the harness's environment), ``readable`` (a file that was), ``outside`` (a
