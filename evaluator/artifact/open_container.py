@@ -34,6 +34,8 @@ def open_container(data: bytes, limits: DecodeLimits) -> Opened:
 
 def _decompress(data: bytes, limits: DecodeLimits) -> tuple[str, bytes]:
     allowance = limits.raw_allowance(len(data))
+    if safetensors_file.is_certain(data):
+        return "none", data
     codec = codecs.sniff(data)
     if codec is not None:
         return codec, codecs.decompress(data, codec, allowance)
@@ -59,6 +61,8 @@ def _is_pickle(data: bytes) -> bool:
 
 
 def _open(body: bytes, limits: DecodeLimits) -> Contents:
+    if safetensors_file.is_certain(body):
+        return safetensors_file.read(body, limits)
     if body.startswith(zip_records.MAGIC):
         return _open_zip(body, limits)
     if body.startswith(npz.MAGIC):

@@ -38,8 +38,16 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {
 
 
 def looks_like(data: bytes) -> bool:
-    """Whether ``data`` starts as a safetensors file does."""
-    return len(data) > 8 and data[8:9] == b"{"
+    """Whether ``data`` starts as a safetensors file does, its header's size left aside."""
+    return data[8:9] == b"{"
+
+
+def is_certain(data: bytes) -> bool:
+    """Whether ``data`` starts as a safetensors file with a header of credible size, which 48 bits say.
+
+    A header of 0x0178 bytes starts like zlib (``78 01``), one of 0x0280 like a pickle: ask this before all else.
+    """
+    return looks_like(data) and data[3:8] == bytes(5)
 
 
 def read(data: bytes, limits: DecodeLimits) -> Contents:

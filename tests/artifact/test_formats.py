@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evaluator.artifact import DecodeLimits, byteshuffle, codecs
 from evaluator.artifact.decode_bytes import decode_bytes
-from evaluator.artifact.families import canonical, clean_dict, wm
+from evaluator.artifact.families import canonical, clean_dict, plain, wm
 from evaluator.artifact.numerics import Quantised, Storable, round_to_bfloat16, widen_bfloat16
 from evaluator.refusal import Refused
 
@@ -176,7 +176,28 @@ def test_the_canonical_format_is_safetensors_to_others() -> None:
     }
 
 
+def test_a_header_that_starts_like_a_codec_is_a_header() -> None:
+    """The size of a safetensors header can spell ``78 01``; 0x0178 is among these."""
+    seen = set()
+    for length in range(1, 4000, 8):
+        data = plain.write(
+            {"a" * (length % 200 + 1): np.ones(1, np.float32)}
+            | {"b" * 200 + str(i): np.ones(1, np.float32) for i in range(length // 200)}
+        )
+        facts, _ = decode_bytes(data, LIMITS)
+        assert facts["codec"] == "none"
+        seen.add(codecs.sniff(data))
+    assert "zlib" in seen
+
+
 def test_content_decides_and_the_facts_say_what_was_found() -> None:
     facts, _ = decode_bytes(CONTROLS["wm, shuffled, brotli"](), LIMITS)
     assert (facts["codec"], facts["container"], facts["family"]) == ("brotli", "torch-zip", "wm")
     assert facts["notes"] == ["byte-shuffled"]
+
+
+@stable
+@given(st.binary(min_size=1, max_size=60))
+def test_noise_is_never_an_artifact(data: bytes) -> None:
+    with pytest.raises(Refused):
+        decode_bytes(data, LIMITS)

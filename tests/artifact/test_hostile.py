@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hostile_families
 import numpy as np
 import pytest
 from artifact_controls import CONTROLS, EXPECTED
@@ -14,7 +15,9 @@ from evaluator.refusal import Refused
 
 LIMITS = DecodeLimits()
 HARMLESS = [file for file in HOSTILE if not file.jail]
-JAILED = [file for file in HOSTILE if file.jail] + HARMLESS[::12]
+# One of the families, where the child imports torch, and a sample of what it refuses before that.
+INSIDE = [file for group in hostile_families.GROUPS for file in group.files]
+JAILED = [file for file in HOSTILE if file.jail] + [file for file in HARMLESS if file not in INSIDE][::12] + INSIDE[:1]
 
 
 def label(file: Hostile) -> str:
@@ -54,7 +57,7 @@ def test_the_jail_refuses_it_too(file: Hostile, tmp_path: Path) -> None:
     assert refused.value.message.isprintable()
 
 
-@pytest.mark.parametrize("control", ["wm, shuffled, brotli", "clean dict, zlib", "canonical"])
+@pytest.mark.parametrize("control", ["wm, shuffled, brotli", "canonical"])
 def test_the_jail_decodes_the_honest_file(control: str, tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 
