@@ -90,10 +90,14 @@ def become(uid: int, must_read: Sequence[str]) -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     # The change of uid emptied the effective set, so this sees what the program would see.
-    if all(_can_open(path) for path in must_read):
+    closed = [path for path in must_read if not _can_open(path)]
+    if not closed:
         _set_capabilities(0)
         return
-    _set_capabilities(1 << _CAP_DAC_READ_SEARCH)
+    try:
+        _set_capabilities(1 << _CAP_DAC_READ_SEARCH)
+    except PermissionError as error:
+        raise PermissionError(f"uid {uid} cannot read {closed[0]}, and this root lacks CAP_DAC_READ_SEARCH") from error
     prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH)
 
 
@@ -118,7 +122,8 @@ def _empty_bounding_set(keep: int) -> None:
             try:
                 prctl(_PR_CAPBSET_DROP, capability)
             except OSError as error:
-                if error.errno == errno.EINVAL:  # one past the last that this kernel knows
+                # One past the last that this kernel knows; or a root that may not, for which no_new_privs suffices.
+                if error.errno in (errno.EINVAL, errno.EPERM):
                     return
                 raise
 

@@ -19,6 +19,7 @@ _ENTRY_BYTES = 4096
 """What the smallest file counts for, so that empty ones cannot be made without end."""
 
 _LONGEST_PATH = 1024
+_SHARED = Path("/dev/shm")  # noqa: S108 - the jail's own
 
 Broken = tuple[Status, str]
 """A limit, and one line about how it broke."""
@@ -61,7 +62,7 @@ class Watch:
 
     def _disk(self, living: Sequence[Process]) -> Broken | None:
         if isinstance(self.tree, NamespaceTree):
-            used = _tmpfs_bytes(self.tree.seen_from_here(self.temporary))
+            used = sum(_tmpfs_bytes(self.tree.seen_from_here(path)) for path in (self.temporary, _SHARED))
         else:
             used = _folder_bytes(self.temporary, self.limits.file_bytes)
             used += sum(_deleted_bytes(process.pid) for process in living)
