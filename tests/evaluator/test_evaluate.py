@@ -114,7 +114,16 @@ def test_an_official_score_says_what_is_missing(tiny_contest: Path) -> None:
 
 def test_an_official_run_of_the_contest_needs_its_hardware_and_data(tiny_contest: Path) -> None:
     tokenizer = next((tiny_contest / "data").glob("*.model"))
-    given: list[str | Path] = ["--data", tiny_contest / "data", "--tokenizer", tokenizer, "--code", Path(__file__), "--nproc", "1"]
+    given: list[str | Path] = [
+        "--data",
+        tiny_contest / "data",
+        "--tokenizer",
+        tokenizer,
+        "--code",
+        Path(__file__),
+        "--nproc",
+        "1",
+    ]
     code, card, _ = evaluate(tiny_contest / "artifact.ptz", "--official", *given)
     assert (code, card["reason"], card["contest"]) == (2, "not-official", "parameter-golf")
     assert "H100" in card["message"]
