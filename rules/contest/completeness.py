@@ -118,13 +118,15 @@ def compare_text(validation: Validation, documents: int, text_bytes: int, matche
     def verdict(coverage: Coverage, evidence: str) -> Completeness:
         return Completeness(coverage, documents, expected, evidence)
 
-    if known and matched[known] and documents <= expected:
+    if known and matched[known]:
         begins = f"the text of the first {known:,} documents is the contest's"
         if same_size:
             return verdict(Coverage.COMPLETE, f"{begins}, and so are the numbers of documents and bytes")
-        if documents < expected or (validation.text_bytes is not None and text_bytes < validation.text_bytes):
-            return verdict(Coverage.PARTIAL, begins)
-        return verdict(Coverage.UNKNOWN, f"{begins}, but there are {text_bytes:,} bytes of text")
+        if documents > expected:
+            return verdict(Coverage.UNKNOWN, f"{begins}, but there are more than {expected:,}")
+        if validation.text_bytes is not None and text_bytes >= validation.text_bytes:
+            return verdict(Coverage.UNKNOWN, f"{begins}, but there are {text_bytes:,} bytes of text")
+        return verdict(Coverage.PARTIAL, begins)
     if same_size:
         return verdict(Coverage.REORDERED, "as many documents and bytes as the contest's, but another beginning")
     if known:

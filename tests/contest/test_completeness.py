@@ -56,7 +56,7 @@ def validation() -> Validation:
         (TEXTS[:3], Coverage.PARTIAL, "first 1"),  # the third may be cut
         ((*TEXTS[:4], "fi"), Coverage.PARTIAL, "first 3"),
         ((*TEXTS[:4], "fivefold"), Coverage.UNKNOWN, "23 bytes"),
-        ((*TEXTS, "six"), Coverage.UNKNOWN, "first 3"),
+        ((*TEXTS, "six"), Coverage.UNKNOWN, "more than 5"),
         (TEXTS[::-1], Coverage.REORDERED, "another beginning"),
         (TEXTS[1:], Coverage.UNKNOWN, "not the contest's"),
         (("one",), Coverage.UNKNOWN, "too few"),
