@@ -17,20 +17,22 @@ Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Int16 = npt.NDArray[np.int16]
 
+LENGTHS: Final = 6
+"""Buckets of a context's length: 1, 2, 3, 4 or 5, 6 to 8, more. Fewer boosts are learned faster."""
 COUNTS: Final = 4
 """Buckets of a context's count: 1, 2, 3 to 5, more."""
 CONFIDENCES: Final = 4
 """Buckets of the hint's share of its context: under 1/2, under 4/5, under 19/20, more."""
-BUCKETS: Final = COUNTS * CONFIDENCES
-"""Buckets for each length of context."""
+BUCKETS: Final = LENGTHS * COUNTS * CONFIDENCES
 
 
 @numba.njit(nogil=True, cache=True)
 def bucket(k: int, n: int, m: int) -> int:
     """The bucket of a hint that followed ``m`` of the ``n`` occurrences of a context of ``k`` tokens."""
+    length = k - 1 if k <= 3 else 3 if k <= 5 else 4 if k <= 8 else 5
     count = 0 if n == 1 else 1 if n == 2 else 2 if n <= 5 else 3
     confidence = 0 if 2 * m < n else 1 if 5 * m < 4 * n else 2 if 20 * m < 19 * n else 3
-    return k * BUCKETS + count * CONFIDENCES + confidence
+    return (length * COUNTS + count) * CONFIDENCES + confidence
 
 
 @numba.njit(nogil=True, cache=True)

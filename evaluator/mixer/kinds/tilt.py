@@ -41,7 +41,7 @@ class Settings:
     min_count: int = 1
     min_confidence: float = 0.0
     beta: float = 0.0
-    rate: float = 1.0
+    rate: float = 0.25
     batch: int = 256
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ _INITIAL_SQUARES = 4.0
 
 
 class Tilt(Mixer):
-    """See the module. One boost for each length of context, bucket of its count and bucket of the hint's share of it.
+    """See the module. One boost for each bucket of the context's length, of its count and of the hint's share of it.
 
     Memory: the tables of the counts, with 8 more bytes per node, while the hints are made; then 6 bytes per position.
 
@@ -77,13 +77,13 @@ class Tilt(Mixer):
         self._hints, self._buckets = _find_hints(tokens, settings)
         self.hints = self._hints
         self._hits = self._hints == tokens[1:]
-        self._betas = np.full((settings.order + 1) * kernel.BUCKETS, float(settings.beta))
+        self._betas = np.full(kernel.BUCKETS, float(settings.beta))
         self._squares = np.full_like(self._betas, _INITIAL_SQUARES)
 
     @property
     def parameters(self) -> Float64:
-        """The boosts learned so far, float64 ``(order + 1, count buckets, confidence buckets)``; a copy."""
-        return self._betas.reshape(-1, kernel.COUNTS, kernel.CONFIDENCES).copy()
+        """The boosts learned so far, float64 ``(lengths, counts, confidences)``, by bucket; a copy."""
+        return self._betas.reshape(kernel.LENGTHS, kernel.COUNTS, kernel.CONFIDENCES).copy()
 
     def log_prob(self, stop: int, base: BaseScores) -> Float64:
         """Scores from the base's scores of target and hint."""
