@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from reference_model import load_preset, load_train_settings
+
 BUILDER_VERSION: Final = 1
 """Raised whenever the builder would make something else from the same settings."""
 
@@ -40,7 +42,7 @@ class BuildSettings:
     threads: int = 2
 
     def key(self) -> str:
-        """Name of what these settings make on this Python: the folder of the cache."""
-        fields = msgspec.json.encode(self, order="deterministic")
-        digest = hashlib.sha256(fields).hexdigest()[:8]
+        """Name of what these settings make on this Python; the preset's own fields count as well."""
+        made_from = (self, load_preset(self.preset).to_mapping(), load_train_settings(self.preset))
+        digest = hashlib.sha256(msgspec.json.encode(made_from, order="deterministic")).hexdigest()[:8]
         return f"py{platform.python_version()}-v{BUILDER_VERSION}-{digest}"

@@ -102,33 +102,30 @@ def compare_text(validation: Validation, documents: int, text_bytes: int, matche
     """Compare a stream with what a profile knows of the whole validation set.
 
     Args:
-        validation: the reference; its ``documents`` is set.
+        validation: the reference, which must say how large the validation set is.
         documents: documents in the stream, the last of them perhaps cut.
         text_bytes: UTF-8 bytes of the stream's text.
         matched: of :class:`PrefixDigests`.
     """
-    expected = validation.documents
-    if expected is None:
-        raise ValueError("the profile does not say how many documents the validation set has")
+    expected, expected_bytes = validation.documents, validation.text_bytes
+    if expected is None or expected_bytes is None:
+        raise ValueError("the profile does not say how large the validation set is")
     # A stream that ends early may end inside its last document, whose text then proves nothing.
     whole = documents if documents == expected else documents - 1
     known = max((n for n in matched if n <= whole), default=0)
-    same_size = documents == expected and text_bytes == validation.text_bytes
-
-    def verdict(coverage: Coverage, evidence: str) -> Completeness:
-        return Completeness(coverage, documents, expected, evidence)
-
-    if known and matched[known]:
-        begins = f"the text of the first {known:,} documents is the contest's"
+    same_size = (documents, text_bytes) == (expected, expected_bytes)
+    if not known:
+        coverage, evidence = Coverage.UNKNOWN, "too few whole documents to compare with the contest's"
+    elif matched[known]:
+        coverage, evidence = Coverage.UNKNOWN, f"the text of the first {known:,} documents is the contest's"
         if same_size:
-            return verdict(Coverage.COMPLETE, f"{begins}, and so are the numbers of documents and bytes")
-        if documents > expected:
-            return verdict(Coverage.UNKNOWN, f"{begins}, but there are more than {expected:,}")
-        if validation.text_bytes is not None and text_bytes >= validation.text_bytes:
-            return verdict(Coverage.UNKNOWN, f"{begins}, but there are {text_bytes:,} bytes of text")
-        return verdict(Coverage.PARTIAL, begins)
-    if same_size:
-        return verdict(Coverage.REORDERED, "as many documents and bytes as the contest's, but another beginning")
-    if known:
-        return verdict(Coverage.UNKNOWN, f"the text of the first {known:,} documents is not the contest's")
-    return verdict(Coverage.UNKNOWN, "too few whole documents to compare with the contest's")
+            coverage, evidence = Coverage.COMPLETE, f"{evidence}, and so are the numbers of documents and bytes"
+        elif documents > expected or text_bytes >= expected_bytes:
+            evidence += f", but with {text_bytes:,} bytes it is larger than the contest's {expected_bytes:,}"
+        else:
+            coverage = Coverage.PARTIAL
+    elif same_size:
+        coverage, evidence = Coverage.REORDERED, "as many documents and bytes as the contest's, in another order"
+    else:
+        coverage, evidence = Coverage.UNKNOWN, f"the text of the first {known:,} documents is not the contest's"
+    return Completeness(coverage, documents, expected, evidence)

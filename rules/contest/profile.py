@@ -104,7 +104,7 @@ class Validation(_Table, frozen=True):
     Attributes:
         bos_id: id that begins each document.
         documents: number of documents; None where a manifest beside the data says it.
-        text_bytes: UTF-8 bytes of the whole normalised text; None as above.
+        text_bytes: UTF-8 bytes of the whole normalised text; None where ``documents`` is.
         tokenizations: what is known per tokenizer.
         prefixes: digests of the first documents' text, fewest first.
     """
@@ -114,6 +114,10 @@ class Validation(_Table, frozen=True):
     text_bytes: int | None = None
     tokenizations: tuple[Tokenization, ...] = ()
     prefixes: tuple[TextPrefix, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.documents is None) != (self.text_bytes is None):
+            raise ValueError("a validation set is known by its documents and its bytes, or by neither")
 
 
 class Hardware(_Table, frozen=True):

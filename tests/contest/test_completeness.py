@@ -56,8 +56,8 @@ def validation() -> Validation:
         (TEXTS[:3], Coverage.PARTIAL, "first 1"),  # the third may be cut
         ((*TEXTS[:4], "fi"), Coverage.PARTIAL, "first 3"),
         ((*TEXTS[:4], "fivefold"), Coverage.UNKNOWN, "23 bytes"),
-        ((*TEXTS, "six"), Coverage.UNKNOWN, "more than 5"),
-        (TEXTS[::-1], Coverage.REORDERED, "another beginning"),
+        ((*TEXTS, "six"), Coverage.UNKNOWN, "larger than"),
+        (TEXTS[::-1], Coverage.REORDERED, "another order"),
         (TEXTS[1:], Coverage.UNKNOWN, "not the contest's"),
         (("one",), Coverage.UNKNOWN, "too few"),
     ],
