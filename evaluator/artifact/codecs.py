@@ -30,12 +30,12 @@ ZSTD_WINDOW: Final = 1 << 27
 RAW_LZMA2: Final = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 26}]
 
 UNSUPPORTED_TAGS: Final = {
-    b"LRZI": "lrzip",
-    b"PGRP": "PGRP per-group lrzip container",
-    b"RANS": "RANS-tagged payload",
-    b"BROT": "BROT-tagged payload",
-    b"LZMA": "LZMA-tagged payload",
-    b"HGZ4": "HGZ4 hash-gradient container",
+    b"LRZI": "an lrzip file",
+    b"PGRP": "a per-group lrzip container",
+    b"RANS": "a rANS payload",
+    b"BROT": "a tagged brotli payload",
+    b"LZMA": "a tagged LZMA payload",
+    b"HGZ4": "a hash-gradient container",
 }
 """Formats that are recognised and not decoded, by their first four bytes."""
 
@@ -44,7 +44,7 @@ def refuse_unsupported(data: bytes, where: str) -> None:
     """Refuse ``data`` (``where`` says what it is, for the message) if it starts with a tag of an unsupported format."""
     name = UNSUPPORTED_TAGS.get(data[:4])
     if name is not None:
-        raise Refused("unsupported-format", f"{where} is a {name} file ({data[:4].decode()}), which is not supported")
+        raise Refused("unsupported-format", f"{where} is {name} ({data[:4].decode()}), which is not supported")
 
 
 def sniff(data: bytes) -> str | None:

@@ -27,7 +27,7 @@ def open_container(data: bytes, limits: DecodeLimits) -> Opened:
         Refused: for every reason of the layers; ``unknown-codec``: no layer is recognised.
     """
     codec, raw = _decompress(data, limits)
-    codecs.refuse_unsupported(raw, f"what the {codec} stream holds")
+    codecs.refuse_unsupported(raw, "the artifact" if codec == "none" else f"what the {codec} stream holds")
     body = byteshuffle.unshuffle(raw)
     return Opened(codec, len(raw), body is not raw, _open(body, limits))
 

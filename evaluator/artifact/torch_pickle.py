@@ -33,6 +33,10 @@ ITEM_SIZES: Final = {
 """Bytes per element of the storages that an artifact may hold."""
 
 
+DIMENSIONS: Final = 8
+"""Most axes of a tensor."""
+
+
 @dataclass(frozen=True, slots=True)
 class StorageRef:
     """A storage as the pickle declares it: record ``key``, element type, bytes per element, number of elements."""
@@ -185,23 +189,24 @@ def _refuse_global(module: str, name: str) -> NoReturn:
         raise Refused("numpy-pickle", f"the pickle holds numpy objects ({module}.{name}); save tensors instead")
     if (module == "torch" and name.endswith("Storage")) or (module == "torch._utils" and name.startswith("_rebuild_")):
         raise Refused("unsupported-tensor", f"the pickle holds a kind of tensor that weights are not: {module}.{name}")
-    raise Refused("pickle-callable", f"the pickle calls {module}.{name}")
+    raise Refused("pickle-callable", f"the pickle refers to {module}.{name}, which no file of tensors needs")
 
 
 def _check_view(tensor: TensorRef) -> None:
-    if len(tensor.shape) != len(tensor.stride) or len(tensor.shape) > 8 or tensor.first < 0:
-        raise Refused("storage-range", f"a tensor of shape {list(tensor.shape)} has strides {list(tensor.stride)}")
-    if min((*tensor.shape, *tensor.stride), default=0) < 0:
-        raise Refused("storage-range", f"a tensor has a negative size or stride: {list(tensor.shape)}")
+    view = f"a tensor of shape {list(tensor.shape)}, strides {list(tensor.stride)} and offset {tensor.first}"
+    if len(tensor.shape) != len(tensor.stride) or len(tensor.shape) > DIMENSIONS:
+        raise Refused("storage-range", f"{view} is not one of at most {DIMENSIONS} axes with a stride each")
+    if min((tensor.first, *tensor.shape, *tensor.stride)) < 0:
+        raise Refused("storage-range", f"{view} has a negative number among them")
     if tensor.count == 0:
         return
     if tensor.extent[1] > tensor.storage.count * tensor.storage.item_size:
-        raise Refused("storage-range", f"a tensor of shape {list(tensor.shape)} reaches past its storage")
+        raise Refused("storage-range", f"{view} reaches past its storage of {tensor.storage.count} elements")
     spanned = 1
     for step, size in sorted(zip(tensor.stride, tensor.shape, strict=True)):
         if size > 1:
             if step < spanned:
-                raise Refused("overlapping-storage", f"a tensor of shape {list(tensor.shape)} uses an element twice")
+                raise Refused("overlapping-storage", f"{view} uses an element twice")
             spanned += step * (size - 1)
 
 
