@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from auditor.sandbox.channels import CHUNK, Feeder, Sink, Spool, Tail
+from auditor.sandbox.launch import READY
 from auditor.sandbox.result import Limits, SandboxUnavailable, Status, Tier
 from auditor.sandbox.tree import GroupTree, NamespaceTree, Tree
 from auditor.sandbox.watch import Broken, Watch
@@ -99,7 +100,8 @@ def supervise(job: Job) -> Outcome:
         if job.tier is Tier.NAMESPACES:
             tree = NamespaceTree(process.pid, info)
         try:
-            stopped = loop.turn(process.pid, Watch(tree, job.limits, job.temporary))
+            watch = Watch(tree, job.limits, job.temporary, started=lambda: bytes(launched.data) == READY)
+            stopped = loop.turn(process.pid, watch)
         finally:
             tree.kill()
             returncode = process.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,11 +28,15 @@ Broken = tuple[Status, str]
 class Watch:
     """Polls a tree when it is time to, and says which limit it broke."""
 
-    def __init__(self, tree: Tree, limits: Limits, temporary: Path) -> None:
-        """``temporary`` is the program's writable folder as the program sees it."""
+    def __init__(self, tree: Tree, limits: Limits, temporary: Path, started: Callable[[], bool]) -> None:
+        """``temporary`` is the program's writable folder as the program sees it, once it has ``started``.
+
+        Before that, the same path may still name the host's folder.
+        """
         self.tree = tree
         self.limits = limits
         self.temporary = temporary
+        self.started = started
         self.next_poll = time.monotonic() + _INTERVAL
 
     def poll(self) -> Broken | None:
@@ -61,6 +65,8 @@ class Watch:
         return None
 
     def _disk(self, living: Sequence[Process]) -> Broken | None:
+        if not self.started():
+            return None
         if isinstance(self.tree, NamespaceTree):
             used = sum(_tmpfs_bytes(self.tree.seen_from_here(path)) for path in (self.temporary, _SHARED))
         else:
