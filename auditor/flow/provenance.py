@@ -1,0 +1,340 @@
+"""Where a value comes from in time: the lattice of the analysis.
+
+A :class:`Provenance` says which stretches of the validation stream a value was computed from (:class:`Region`), which
+tokens by position (:class:`Token`), what state it read that had learned from validation tokens (:class:`Mark`), and
+what was found on the way (:class:`Fact`). The central rule lives in :meth:`Lattice.union`: where state that learned
+from a region meets the tokens of that region, the result carries a conflict, and a conflict that flows into a reported
+score is a broken C3. Score-first adaptation is legal without being special: a chunk meets state that learned from other
+chunks only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+from auditor.flow.affine import Affine
+
+VAL = 1 << 0
+"""Computed from the content of validation tokens."""
+TRAIN = 1 << 1
+"""Computed from the content of training tokens."""
+NLL = 1 << 2
+"""A loss or log-probability gathered at the realised target."""
+PROBABILITY = 1 << 3
+"""Softmax over the full vocabulary."""
+LOG_PROBABILITY = 1 << 4
+"""log_softmax over the full vocabulary."""
+HASHED = 1 << 5
+"""Mixed by xor, by a large multiplier or by hash()."""
+ENTROPY = 1 << 6
+"""Minus the sum of p log p: a number about a distribution, no score of a token."""
+BYTES = 1 << 7
+"""Counts UTF-8 bytes of tokens."""
+BITS = 1 << 8
+"""Was converted from nats to bits: part of a reported score."""
+SPREAD = 1 << 9
+"""A token's log-probability spread over its bytes."""
+TABLE = 1 << 10
+"""Read from a table by a key made of tokens."""
+VOCABULARY = 1 << 11
+"""Indexed by every vocabulary entry (arange over the vocabulary)."""
+OPAQUE = 1 << 12
+"""Went through code that could not be followed."""
+WEIGHTS = 1 << 13
+"""Computed with parameters."""
+LEARNED_BYTES = 1 << 14
+"""Statistics over bytes, such as a PPM context."""
+ROW_SUM = 1 << 15
+"""Summed over the candidates."""
+PATH_VAL = 1 << 16
+"""Names validation files."""
+PATH_TRAIN = 1 << 17
+"""Names training files."""
+ARTIFACT = 1 << 18
+"""Serialised, or read back from a serialised file."""
+SEQUENTIAL = 1 << 19
+"""The target compared with another gold score."""
+
+_T = TypeVar("_T", "Token", "Read")
+
+
+class Site(NamedTuple):
+    """A place in the program."""
+
+    file: str
+    line: int
+
+
+class Iteration:
+    """One abstract iteration of one execution of a loop.
+
+    While the loop runs, values that depend on different iterations are about different data; when it ends, ``open`` goes
+    to False and the distinction with it: what was done in a loop was then done for all of it.
+    """
+
+    __slots__ = ("loop", "open")
+
+    def __init__(self, loop: object) -> None:
+        self.loop = loop
+        self.open = True
+
+
+Deps = frozenset[Iteration]
+NO_DEPS: Deps = frozenset()
+
+
+def live(deps: Deps) -> Deps:
+    """The iterations that still distinguish."""
+    for iteration in deps:
+        if not iteration.open:
+            return frozenset(i for i in deps if i.open)
+    return deps
+
+
+def disjoint_iterations(left: Deps, right: Deps) -> bool:
+    """Whether two dependency sets speak of different iterations of some running loop."""
+    for iteration in left:
+        if not iteration.open or iteration in right:
+            continue
+        others = {i for i in right if i.loop is iteration.loop and i.open}
+        mine = {i for i in left if i.loop is iteration.loop and i.open}
+        if others and not others & mine:
+            return True
+    return False
+
+
+class Span(NamedTuple):
+    """Offsets ``[low, high)`` inside each window, as far as known."""
+
+    low: Affine | None
+    high: Affine | None
+
+
+class Region(NamedTuple):
+    """A stretch of the validation stream.
+
+    Attributes:
+        deps: the loop iterations on which its position depends; empty: all of the stream, or any part.
+        span: offsets inside the window, None for all of it.
+        low, high: absolute bounds in tokens where the slice had them.
+        site: where it was read.
+    """
+
+    deps: Deps
+    span: Span | None
+    low: Affine | None
+    high: Affine | None
+    site: Site
+
+
+class Token(NamedTuple):
+    """A validation token in a computation: its position, and whether it went through a modulus or mask since."""
+
+    position: Affine
+    reduced: bool
+    site: Site
+
+
+class Mark(NamedTuple):
+    """State that learned from validation tokens.
+
+    Attributes:
+        kind: "weights", "slot" (a leaf tensor that is no parameter of a module), "table" or "calibration".
+        regions: what it learned from.
+        site: where it was updated.
+        stack: the calls that led there, outermost first.
+        owner: identity of the updated object, 0 when several.
+        rows: whether each row of the batch has its own state; None when unknown.
+    """
+
+    kind: str
+    regions: frozenset[Region]
+    site: Site
+    stack: tuple[Site, ...]
+    phase: int
+    rows: bool | None = None
+
+
+class Read(NamedTuple):
+    """A table read by a hashed key."""
+
+    table: int
+    tokens: frozenset[Token]
+    vocabulary: bool
+    site: Site
+
+
+class Fact(NamedTuple):
+    """Something found on the way of a value.
+
+    Attributes:
+        kind: "conflict", "target-key", "unnormalised", "oracle", "pseudo-expert", "byte-spread".
+        site: where.
+        sites: what led there: (site, why) in order.
+        certain: False where the analysis had to assume something that accuses.
+        mark, region: for a conflict.
+    """
+
+    kind: str
+    site: Site
+    sites: tuple[tuple[Site, str], ...]
+    certain: bool = True
+    mark: Mark | None = None
+    region: Region | None = None
+
+
+class Provenance:
+    """Immutable, interned by :class:`Lattice`: compare by identity."""
+
+    __slots__ = ("deps", "facts", "flags", "marks", "reads", "regions", "tokens")
+
+    def __init__(
+        self,
+        flags: int,
+        deps: Deps,
+        regions: frozenset[Region],
+        marks: frozenset[Mark],
+        facts: frozenset[Fact],
+        tokens: frozenset[Token],
+        reads: frozenset[Read],
+    ) -> None:
+        self.flags, self.deps, self.regions, self.marks = flags, deps, regions, marks
+        self.facts, self.tokens, self.reads = facts, tokens, reads
+
+
+_EMPTY: frozenset[object] = frozenset()
+
+
+class Lattice:
+    """Makes provenances, and joins them."""
+
+    def __init__(self) -> None:
+        self._interned: dict[tuple[object, ...], Provenance] = {}
+        self._unions: dict[tuple[int, int], Provenance] = {}
+        self.site = Site("", 0)
+        self.none = self.make()
+
+    def make(
+        self,
+        flags: int = 0,
+        deps: Deps = NO_DEPS,
+        regions: Iterable[Region] = (),
+        marks: Iterable[Mark] = (),
+        facts: Iterable[Fact] = (),
+        tokens: Iterable[Token] = (),
+        reads: Iterable[Read] = (),
+    ) -> Provenance:
+        """The interned provenance of these parts."""
+        key = (
+            flags,
+            live(deps),
+            frozenset(regions),
+            frozenset(marks),
+            frozenset(facts),
+            frozenset(tokens),
+            frozenset(reads),
+        )
+        known = self._interned.get(key)
+        if known is None:
+            known = self._interned[key] = Provenance(*key)
+        return known
+
+    def change(self, p: Provenance, **parts: object) -> Provenance:
+        """A copy with some parts replaced."""
+        values = {name: parts.get(name, getattr(p, name)) for name in Provenance.__slots__}
+        return self.make(**values)  # type: ignore[arg-type]  # the slots are make's parameters
+
+    def flagged(self, p: Provenance, on: int, off: int = 0) -> Provenance:
+        """A copy with flags set and cleared."""
+        flags = (p.flags | on) & ~off
+        return p if flags == p.flags else self.change(p, flags=flags)
+
+    def union(self, a: Provenance, b: Provenance) -> Provenance:
+        """What a value computed from both carries, conflicts between learned state and tokens included."""
+        if a is b or b is self.none:
+            return a
+        if a is self.none:
+            return b
+        key = (id(a), id(b))
+        known = self._unions.get(key)
+        if known is not None:
+            return known
+        facts = a.facts | b.facts
+        if (a.marks and b.regions) or (b.marks and a.regions):
+            found = [*self.conflicts(a, b), *self.conflicts(b, a)]
+            if found:
+                present = {(f.mark, f.region and f.region.deps) for f in facts if f.kind == "conflict"}
+                facts = facts | {f for f in found if (f.mark, f.region and f.region.deps) not in present}
+        result = self.make(
+            a.flags | b.flags,
+            a.deps | b.deps,
+            _bounded(a.regions | b.regions),
+            _bounded_marks(a.marks | b.marks),
+            facts,
+            _few(a.tokens | b.tokens),
+            _few(a.reads | b.reads),
+        )
+        self._unions[key] = result
+        return result
+
+    def conflicts(self, learned: Provenance, tokens: Provenance) -> list[Fact]:
+        """Learned state meeting the tokens that it learned from."""
+        found = []
+        for mark in learned.marks:
+            for region in tokens.regions:
+                certain = overlap(mark, region)
+                if certain is not None:
+                    found.append(Fact("conflict", self.site, (), certain, mark, region))
+                    break
+        return found
+
+    def forget(self) -> None:
+        """Drop memoised unions: a loop has ended, so dependencies that differed may now meet."""
+        self._unions.clear()
+
+
+def overlap(mark: Mark, scored: Region) -> bool | None:
+    """Whether state learned from the region it meets: True, None (provably not), False (cannot tell)."""
+    result: bool | None = None
+    mine = live(scored.deps)
+    for region in mark.regions:
+        theirs = live(region.deps)
+        if disjoint_iterations(theirs, mine) or _apart(region, scored):
+            continue
+        certain = not theirs or theirs <= mine
+        if mark.kind == "table" and theirs:
+            certain = False
+        result = bool(result) or certain
+    return result
+
+
+def _apart(a: Region, b: Region) -> bool:
+    if a.span and b.span and (_before(a.span.high, b.span.low) or _before(b.span.high, a.span.low)):
+        return True
+    return _before(a.high, b.low) or _before(b.high, a.low)
+
+
+def _before(high: Affine | None, low: Affine | None) -> bool:
+    if high is None or low is None:
+        return False
+    gap = low.minus(high)
+    return gap is not None and gap >= 0
+
+
+def _bounded(regions: frozenset[Region]) -> frozenset[Region]:
+    """Keep one region per dependency set and span, and few of them."""
+    if len(regions) <= 2:
+        return regions
+    kept: dict[tuple[Deps, Span | None], Region] = {}
+    for region in sorted(regions, key=lambda r: r.site):
+        kept.setdefault((live(region.deps), region.span), region)
+    return frozenset(list(kept.values())[:6])
+
+
+def _bounded_marks(marks: frozenset[Mark]) -> frozenset[Mark]:
+    return marks if len(marks) <= 12 else frozenset(sorted(marks, key=lambda m: (m.site, m.kind))[:12])
+
+
+def _few(items: frozenset[_T]) -> frozenset[_T]:
+    return items if len(items) <= 24 else frozenset(sorted(items, key=lambda i: i.site)[:24])

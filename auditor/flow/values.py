@@ -1,0 +1,293 @@
+"""Abstract values and the heap on which the mutable ones live.
+
+Mutable things (:class:`Obj`) are updated in place; a branch whose condition is unknown runs both sides on the same heap
+with a journal (:class:`Heap`): the first side is rolled back before the second runs, and what either changed is joined.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auditor.flow import ir
+from auditor.flow.affine import Affine
+from auditor.flow.provenance import Provenance
+
+
+class Value:
+    """Base of abstract values; ``prov`` is where the value comes from."""
+
+    __slots__ = ("prov",)
+    prov: Provenance
+
+
+class Const(Value):
+    """A concrete number, text, None, True or False."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any, prov: Provenance) -> None:
+        self.value, self.prov = value, prov
+
+
+class Top(Value):
+    """An unknown value without structure; ``affine`` names it where it is an integer.
+
+    ``text`` holds what is known of an unknown text, with NUL for the unknown parts.
+    """
+
+    __slots__ = ("affine", "text")
+
+    def __init__(self, prov: Provenance, affine: Affine | None = None, text: str | None = None) -> None:
+        self.prov, self.affine, self.text = prov, affine, text
+
+
+class Tuple(Value):
+    """A tuple of known length."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: tuple[Value, ...], prov: Provenance) -> None:
+        self.items, self.prov = items, prov
+
+
+class Slice(Value):
+    """``slice(lower, upper)``."""
+
+    __slots__ = ("lower", "upper")
+
+    def __init__(self, lower: Value | None, upper: Value | None, prov: Provenance) -> None:
+        self.lower, self.upper, self.prov = lower, upper, prov
+
+
+class External(Value):
+    """Something of a library, by its dotted name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str, prov: Provenance) -> None:
+        self.name, self.prov = name, prov
+
+
+class Method(Value):
+    """A library method bound to a value."""
+
+    __slots__ = ("name", "owner")
+
+    def __init__(self, owner: Value, name: str, prov: Provenance) -> None:
+        self.owner, self.name, self.prov = owner, name, prov
+
+
+class Closure(Value):
+    """A function of the program with the scope it closes over."""
+
+    __slots__ = ("defaults", "function", "owner", "scope")
+
+    def __init__(
+        self, function: ir.Function, scope: Scope, defaults: dict[str, Value], owner: ClassObj | None, prov: Provenance
+    ) -> None:
+        self.function, self.scope, self.defaults, self.owner, self.prov = function, scope, defaults, owner, prov
+
+
+class Bound(Value):
+    """A function of the program bound to leading arguments: a method, or functools.partial."""
+
+    __slots__ = ("args", "function", "keywords")
+
+    def __init__(self, function: Value, args: tuple[Value, ...], keywords: dict[str, Value], prov: Provenance) -> None:
+        self.function, self.args, self.keywords, self.prov = function, args, keywords, prov
+
+
+class Union(Value):
+    """One of several values."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: tuple[Value, ...], prov: Provenance) -> None:
+        self.items, self.prov = items, prov
+
+
+class Obj(Value):
+    """Something mutable. ``birth`` orders creations, so that a journal skips what its branch created."""
+
+    __slots__ = ("birth",)
+    _counter = 0
+
+    def __init__(self, prov: Provenance) -> None:
+        Obj._counter += 1
+        self.birth = Obj._counter
+        self.prov = prov
+
+    def save(self) -> Any:
+        """A copy of the state."""
+        return self.prov
+
+    def restore(self, state: Any) -> None:
+        """Put a saved state back."""
+        self.prov = state
+
+
+class Array(Obj):
+    """A tensor or array: ``prov`` is that of its content.
+
+    Attributes:
+        start: for stretches of the token stream and index ranges, the first element's position or value.
+        ndim: number of axes where known.
+        base: the array that this one is a view of, which writes reach.
+        role: "" for data, "parameter" of a module, or "leaf" for another tensor that requires a gradient.
+        rows: whether the first axis is the batch (True), is 1 (False), or unknown.
+        flat: element values when few and known.
+    """
+
+    __slots__ = ("base", "ndim", "role", "rows", "span", "start")
+
+    def __init__(
+        self,
+        prov: Provenance,
+        start: Affine | None = None,
+        ndim: int | None = None,
+        base: Array | None = None,
+        role: str = "",
+        rows: bool | None = None,
+    ) -> None:
+        super().__init__(prov)
+        self.start, self.ndim, self.base, self.role, self.rows = start, ndim, base, role, rows
+        self.span: Any = None
+
+    def save(self) -> Any:
+        return (self.prov, self.start, self.role, self.span)
+
+    def restore(self, state: Any) -> None:
+        self.prov, self.start, self.role, self.span = state
+
+
+class Seq(Obj):
+    """A list, set, deque or iterator: ``items`` while they are few and known, else the summary ``element``."""
+
+    __slots__ = ("element", "items", "kind")
+
+    def __init__(self, items: list[Value] | None, element: Value | None, prov: Provenance, kind: str = "list") -> None:
+        super().__init__(prov)
+        self.items, self.element, self.kind = items, element, kind
+
+    def save(self) -> Any:
+        return (self.prov, list(self.items) if self.items is not None else None, self.element)
+
+    def restore(self, state: Any) -> None:
+        self.prov, items, self.element = state
+        self.items = list(items) if items is not None else None
+
+
+class Dict(Obj):
+    """A dict: values under known keys, and the summary of the rest."""
+
+    __slots__ = ("element", "factory", "key", "known")
+
+    def __init__(self, known: dict[Any, Value], prov: Provenance) -> None:
+        super().__init__(prov)
+        self.known = known
+        self.key: Value | None = None
+        self.element: Value | None = None
+        self.factory: Value | None = None
+
+    def save(self) -> Any:
+        return (self.prov, dict(self.known), self.key, self.element)
+
+    def restore(self, state: Any) -> None:
+        self.prov, known, self.key, self.element = state
+        self.known = dict(known)
+
+
+class ClassObj(Obj):
+    """A class of the program."""
+
+    __slots__ = ("attrs", "bases", "name")
+
+    def __init__(self, name: str, bases: list[Value], attrs: dict[str, Value], prov: Provenance) -> None:
+        super().__init__(prov)
+        self.name, self.bases, self.attrs = name, bases, attrs
+
+    def save(self) -> Any:
+        return (self.prov, dict(self.attrs))
+
+    def restore(self, state: Any) -> None:
+        self.prov, attrs = state
+        self.attrs = dict(attrs)
+
+
+class Instance(Obj):
+    """An object of a class of the program, or of a library class that is modelled (``cls`` is then an External)."""
+
+    __slots__ = ("attrs", "cls")
+
+    def __init__(self, cls: Value, prov: Provenance) -> None:
+        super().__init__(prov)
+        self.cls = cls
+        self.attrs: dict[str, Value] = {}
+
+    def save(self) -> Any:
+        return (self.prov, dict(self.attrs))
+
+    def restore(self, state: Any) -> None:
+        self.prov, attrs = state
+        self.attrs = dict(attrs)
+
+
+class Scope(Obj):
+    """The names of a module, function or class body."""
+
+    __slots__ = ("file", "globals_", "names", "outer")
+
+    def __init__(self, outer: Scope | None, file: str, prov: Provenance) -> None:
+        super().__init__(prov)
+        self.names: dict[str, Value] = {}
+        self.outer = outer
+        self.file = file
+        self.globals_: set[str] = set()
+
+    def save(self) -> Any:
+        return dict(self.names)
+
+    def restore(self, state: Any) -> None:
+        self.names = dict(state)
+
+
+class Heap:
+    """The journal: a stack of frames, each remembering the state at its start of what changed since."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, dict[Obj, Any]]] = []
+
+    @property
+    def depth(self) -> int:
+        """Number of open frames."""
+        return len(self.frames)
+
+    def touch(self, obj: Obj) -> None:
+        """Call before changing ``obj``."""
+        if self.frames:
+            start, saved = self.frames[-1]
+            if obj.birth <= start and obj not in saved:
+                saved[obj] = obj.save()
+
+    def push(self) -> None:
+        """Start a frame."""
+        self.frames.append((Obj._counter, {}))
+
+    def pop(self) -> dict[Obj, Any]:
+        """End the frame: put everything back, and give the states it had reached."""
+        _, saved = self.frames.pop()
+        reached = {}
+        for obj, state in saved.items():
+            reached[obj] = obj.save()
+            obj.restore(state)
+        return reached
+
+    def apply(self, states: dict[Obj, Any]) -> None:
+        """Move objects to these states."""
+        for obj, state in states.items():
+            self.touch(obj)
+            obj.restore(state)
+
+    def since(self, depth: int) -> dict[Obj, Any]:
+        """The present state of everything that changed in the frames above ``depth``."""
+        return {obj: obj.save() for _, saved in self.frames[depth:] for obj in saved}
