@@ -1,0 +1,137 @@
+"""The launch configuration: what each switch of a script was set to in the documented run.
+
+Precedence: what the submitted logs print, then the documented command, then what a wrapper script sets. The defaults in
+the code come last and are found by whoever reads the code.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from auditor.submission.commands import Command
+from auditor.submission.unwrap import EnvironmentWrite
+
+
+class SettingSource(enum.StrEnum):
+    """Where a setting is documented, the most trustworthy first."""
+
+    LOG = "log"
+    README = "readme"
+    SCRIPT = "script"
+    """A shell script."""
+    METADATA = "metadata"
+    """``submission.json``."""
+    WRAPPER = "wrapper"
+    """``os.environ`` in a packed stub or another Python file of the submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One documented value.
+
+    Attributes:
+        name: as it is written there: an environment variable or a hyperparameter.
+        value: its text, untrusted.
+        source, file, line: where it stands.
+        conflicts: other documented values of the same name that disagree and were not preferred.
+    """
+
+    name: str
+    value: str
+    source: SettingSource
+    file: str
+    line: int
+    conflicts: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True)
+class LaunchConfiguration:
+    """The documented launch.
+
+    Attributes:
+        environment: environment variables.
+        logged: hyperparameters by the name that logs or metadata print, lower case.
+        command: the command that was preferred; None when none is documented.
+        commands: every documented command that starts a script.
+    """
+
+    environment: Mapping[str, Setting] = field(default_factory=dict)
+    logged: Mapping[str, Setting] = field(default_factory=dict)
+    command: Command | None = None
+    commands: tuple[Command, ...] = ()
+
+    def find(self, variable: str, *attributes: str) -> Setting | None:
+        """What a switch was set to; None leaves it to the default in the code.
+
+        Args:
+            variable: the environment variable that the code reads.
+            attributes: names the code gives to its value, which is how logs print it; the variable's own name in lower
+                case is tried in any case.
+        """
+        for name in (*attributes, variable):
+            if setting := self.logged.get(name.lower()):
+                return setting
+        return self.environment.get(variable)
+
+
+_FINAL = re.compile(r"\b(run|reproduc\w*|command|usage|train\w*|launch|quick ?start|how to|final|submission|eval\w*)\b")
+_OTHER = re.compile(
+    r"ablat|smoke|debug|baseline|local|mlx|single.?gpu|1x|cpu|sweep|explor|previous|prior|failed|test\b|dev\b"
+)
+
+
+def choose_command(commands: Sequence[Command], entry: str) -> Command | None:
+    """The command that most likely made the submission: it starts the entry, under a fitting heading, most complete.
+
+    Blocks of bare assignments count only when no command starts a script.
+    """
+    starting = [command for command in commands if command.script] or list(commands)
+    ranked = sorted(enumerate(starting), key=lambda pair: (_fitness(pair[1], entry), pair[0]))
+    return ranked[-1][1] if ranked else None
+
+
+def _fitness(command: Command, entry: str) -> tuple[int, int, int, int]:
+    same = command.script.rpartition("/")[2] == entry.rpartition("/")[2]
+    heading = bool(_FINAL.search(command.heading)) - 2 * bool(_OTHER.search(command.heading))
+    return (same, heading, command.fenced, len(command.environment))
+
+
+def settings_of_commands(preferred: Command | None, commands: Iterable[Command]) -> dict[str, Setting]:
+    """The environment of the preferred command, with what other commands for the same script say otherwise."""
+    if preferred is None:
+        return {}
+    out = {
+        name: Setting(name, value, _source_of(preferred), preferred.file, line)
+        for name, (value, line) in preferred.environment.items()
+    }
+    for command in commands:
+        if command is preferred or command.script.rpartition("/")[2] != preferred.script.rpartition("/")[2]:
+            continue
+        for name, (value, line) in command.environment.items():
+            chosen = out.get(name)
+            if chosen is not None and chosen.value != value:
+                other = Setting(name, value, _source_of(command), command.file, line)
+                out[name] = replace(chosen, conflicts=(*chosen.conflicts, other))
+    return out
+
+
+def settings_of_wrappers(
+    writes: Iterable[tuple[str, EnvironmentWrite]],
+) -> tuple[dict[str, Setting], dict[str, Setting]]:
+    """What wrapper scripts set: (forced values that override a command, defaults that a command overrides)."""
+    forced: dict[str, Setting] = {}
+    defaults: dict[str, Setting] = {}
+    for file, write in writes:
+        setting = Setting(write.name, write.value, SettingSource.WRAPPER, file, write.line)
+        if write.forced:
+            forced[write.name] = setting
+        else:
+            defaults.setdefault(write.name, setting)
+    return forced, defaults
+
+
+def _source_of(command: Command) -> SettingSource:
+    return SettingSource.SCRIPT if command.file.lower().endswith((".sh", ".bash", ".slurm")) else SettingSource.README
