@@ -49,11 +49,11 @@ class ByteTable:
 
     @classmethod
     def of(cls, processor: SentencePieceProcessor) -> ByteTable:
-        """The table of a SentencePiece model."""
+        """The table of a SentencePiece model that :func:`rules.contest.tokenizer.load_tokenizer` accepts."""
         base = np.zeros(1 << 16, np.uint16)
         lead = np.zeros(1 << 16, np.bool_)
         boundary = np.ones(1 << 16, np.bool_)
-        for piece_id in range(min(processor.get_piece_size(), 1 << 16)):
+        for piece_id in range(processor.get_piece_size()):
             if any(test(piece_id) for test in (processor.is_control, processor.is_unknown, processor.is_unused)):
                 continue
             boundary[piece_id] = False

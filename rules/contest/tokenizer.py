@@ -16,6 +16,9 @@ from rules.contest.files import read_small
 MODEL_LIMIT: Final = 64 << 20
 """A model of 16,384 pieces has about half a megabyte; anything near this limit is not a tokenizer."""
 
+PIECE_LIMIT: Final = 256
+"""Bytes of one piece. SentencePiece's own limit is 16 characters; a model with megabytes in a piece is a bomb."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
@@ -52,7 +55,8 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """Load a SentencePiece ``.model`` file.
 
     Raises:
-        DataError: ``tokenizer-*``: the file is missing, not ordinary, too large or no SentencePiece model.
+        DataError: ``tokenizer-*``: the file is missing, not ordinary, too large, no SentencePiece model, or one with
+            more pieces than uint16 can tell apart or with an overlong piece.
     """
     content = read_small(path, "tokenizer", MODEL_LIMIT)
     try:
@@ -60,6 +64,9 @@ def load_tokenizer(path: Path) -> Tokenizer:
         pieces = processor.get_piece_size()
     except (RuntimeError, ValueError) as error:
         raise DataError("tokenizer-invalid", f"{path} is not a SentencePiece model ({error})") from None
-    if pieces < 1:
-        raise DataError("tokenizer-invalid", f"{path} is a SentencePiece model without pieces")
+    if not 1 <= pieces <= 1 << 16:
+        raise DataError("tokenizer-invalid", f"{path} has {pieces:,} pieces; shards can tell 1 to 65,536 apart")
+    longest = max(len(processor.id_to_piece(piece).encode()) for piece in range(pieces))
+    if longest > PIECE_LIMIT:
+        raise DataError("tokenizer-bomb", f"{path} has a piece of {longest:,} bytes; at most {PIECE_LIMIT} are read")
     return Tokenizer(path, hashlib.sha256(content).hexdigest(), processor)

@@ -127,6 +127,7 @@ def test_tokenizers_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         (b"", "tokenizer-invalid"),
         (b"garbage" * 100, "tokenizer-invalid"),
         (sp_models.train(bos_id=-1), "tokenizer-bos"),
+        (sp_models.rename_pieces(MODEL, lambda piece: piece if piece != "▁fox" else 300 * "x"), "tokenizer-bomb"),
         (sp_models.train(vocab_size=300), "token-outside-vocabulary"),
     ):
         bad.write_bytes(content)
