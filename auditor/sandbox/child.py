@@ -11,9 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from auditor.sandbox.blob import encode_header
-
-RESULT_FD = 3
-"""Descriptor of the harness-owned pipe: the launcher puts it here."""
+from auditor.sandbox.launch import RESULT_FD
 
 
 def send(value: Any = None, arrays: Mapping[str, npt.NDArray[np.generic]] | None = None) -> None:

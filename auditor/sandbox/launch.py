@@ -14,7 +14,10 @@ import sys
 from typing import Any, NoReturn
 
 READY = b"ready\n"
+"""What the ready channel carries when the program has started."""
+
 RESULT_FD = 3
+"""Where the program finds the result channel, the harness-owned pipe."""
 
 
 def main(plan_fd: int, ready_fd: int, result_fd: int) -> NoReturn:
