@@ -69,3 +69,8 @@ def test_the_jail_decodes_the_honest_file(control: str, tmp_path: Path) -> None:
     assert decoded.artifact_bytes == path.stat().st_size
     for name, expected in EXPECTED.items():
         np.testing.assert_array_equal(tensors[name], expected)
+
+
+def test_every_reason_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "artifact-format.md").read_text()
+    assert {file.reason for file in HOSTILE if f"`{file.reason}`" not in page} == set()

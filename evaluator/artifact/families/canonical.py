@@ -22,12 +22,12 @@ from evaluator.artifact.tables import arrays
 from evaluator.refusal import Refused
 
 NAME: Final = "canonical"
-FORMAT: Final = "referee-canonical-v1"
+FORMAT: Final = f"{plain.CANONICAL}v1"
 
 
 def recognise(contents: Contents) -> bool:
-    """Safetensors with ``format`` in its metadata, of whatever version."""
-    return contents.container == "safetensors" and "format" in contents.metadata
+    """Safetensors with the format's mark in its metadata, of whatever version."""
+    return contents.metadata.get("format", "").startswith(plain.CANONICAL)
 
 
 def decode(contents: Contents) -> Weights:

@@ -21,6 +21,8 @@ from evaluator.artifact.tables import arrays
 from evaluator.refusal import Refused
 
 NAME: Final = "plain"
+CANONICAL: Final = "referee-canonical-"
+"""What the canonical format's mark starts with; other writers put ``pt`` or ``np`` in its place."""
 _PAIRS: Final = ((".__q", ".__scale"), (".q", ".scale"))
 
 
@@ -28,7 +30,7 @@ def recognise(contents: Contents) -> bool:
     """A flat dictionary that holds tensors only, without the canonical format's mark."""
     tree = contents.object
     return (
-        "format" not in contents.metadata
+        not contents.metadata.get("format", "").startswith(CANONICAL)
         and isinstance(tree, dict)
         and all(isinstance(value, np.ndarray) for value in tree.values())
     )
