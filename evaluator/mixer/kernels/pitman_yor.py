@@ -13,8 +13,11 @@ from evaluator.mixer.kernels import adagrad
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 
-BUCKETS: Final = 16
-"""Counts are told apart by the power of two below them, from 1 up to 2**15 and more."""
+COUNTS: Final = 16
+"""Contexts are told apart by the power of two below their count, from 1 up to 2**15 and more."""
+VARIETIES: Final = 5
+"""And by how often a follower came on average: less than 2 times, 2, 4, 8 or more; or there is one follower only."""
+BUCKETS: Final = VARIETIES * COUNTS
 
 
 LIMIT: Final = 25.0
@@ -22,20 +25,21 @@ LIMIT: Final = 25.0
 
 
 class Strengths(NamedTuple):
-    """Discounts ``d`` and concentrations ``theta``, float64 ``(order + 1, BUCKETS)``: by context length and count."""
+    """Discounts ``d`` and concentrations ``theta``, float64 ``(order + 1, BUCKETS)``: by context length and bucket."""
 
     d: Float64
     theta: Float64
 
 
 @numba.njit(nogil=True, cache=True)
-def bucket(n: int) -> int:
-    """``floor(log2 n)``, at most ``BUCKETS - 1``; ``n`` is positive."""
-    b = 0
-    while n > 1 and b < BUCKETS - 1:
+def bucket(n: int, D: int) -> int:
+    """The bucket of a context that occurred ``n > 0`` times with ``D`` distinct followers."""
+    variety = 4 if D == 1 else 3 if n >= 8 * D else 2 if n >= 4 * D else 1 if n >= 2 * D else 0
+    j = variety * COUNTS
+    while n > 1 and j < variety * COUNTS + COUNTS - 1:
         n >>= 1
-        b += 1
-    return b
+        j += 1
+    return j
 
 
 @numba.njit(nogil=True, cache=True)
@@ -52,7 +56,7 @@ def score(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> Non
             n, D, m = rows[i, k, 0], rows[i, k, 1], rows[i, k, 2]
             if n == 0:
                 break
-            j = bucket(n)
+            j = bucket(n, D)
             scale = 1.0 / (n + theta[k, j])
             backoff = (theta[k, j] + d[k, j] * D) * scale
             a = backoff * a
@@ -79,13 +83,13 @@ def _add_gradient(rows: Int32, base: Float64, strengths: Strengths, p: Float64, 
             n, D, m = rows[i, k, 0], rows[i, k, 1], rows[i, k, 2]
             if n == 0:
                 break
-            j = bucket(n)
+            j = bucket(n, D)
             p[k + 1] = (max(m - d[k, j], 0.0) + (theta[k, j] + d[k, j] * D) * p[k]) / (n + theta[k, j])
             depth = k + 1
         g = 1.0 / p[depth]  # d log p / d p_k, from the deepest context down
         for k in range(depth - 1, -1, -1):
             n, D, m = rows[i, k, 0], rows[i, k, 1], rows[i, k, 2]
-            j = bucket(n)
+            j = bucket(n, D)
             h = g / (n + theta[k, j])
             out[0, k, j] += h * (D * p[k] - (1.0 if m > 0 else 0.0)) * d[k, j] * (1.0 - d[k, j])
             out[1, k, j] += h * (p[k] - p[k + 1]) * theta[k, j]
@@ -94,11 +98,11 @@ def _add_gradient(rows: Int32, base: Float64, strengths: Strengths, p: Float64, 
 
 @numba.njit(nogil=True, cache=True)
 def set_strengths(parameters: Float64, strengths: Strengths) -> None:
-    """``d = sigmoid(u)`` and ``theta = 2^j exp(w)`` for counts in bucket ``j``; ``u, w = parameters``."""
+    """``d = sigmoid(u)`` and ``theta = 2^c exp(w)`` for counts from ``2^c`` on; ``u, w = parameters``."""
     for k in range(parameters.shape[1]):
         for j in range(BUCKETS):
             strengths.d[k, j] = 1.0 / (1.0 + np.exp(-parameters[0, k, j]))
-            strengths.theta[k, j] = 2.0**j * np.exp(parameters[1, k, j])
+            strengths.theta[k, j] = 2.0 ** (j % COUNTS) * np.exp(parameters[1, k, j])
 
 
 @numba.njit(nogil=True, cache=True)

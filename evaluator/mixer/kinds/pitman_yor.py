@@ -36,7 +36,7 @@ class Settings:
     """
 
     order: int = 6
-    openness: float = 0.001
+    openness: float = 0.0005
     rate: float = 1.0
     batch: int = 256
 
@@ -57,10 +57,10 @@ _INITIAL_SQUARES = 1e-8
 class PitmanYor(Mixer):
     """See the module.
 
-    Strengths differ by context length and by the power of two below the context's count; they are learned by gradient
-    ascent on the log-likelihood of the tokens that were scored, in :meth:`learn` only. Concentrations are kept relative
-    to that power of two, so that one value of the parameter means one weight of the counts whatever their size, and a
-    network that knows better than a whole order of contexts can silence it.
+    Strengths differ by the context's length, by the power of two below its count and by the variety of its followers;
+    they are learned by gradient ascent on the log-likelihood of the tokens that were scored, in :meth:`learn` only.
+    Concentrations are kept relative to that power of two, so that one value of the parameter means one weight of the
+    counts whatever their size, and a network that knows better than a whole order of contexts can silence it.
 
     Memory: that of the counts (:class:`CausalCounts`), whose rows are kept until they are learned from.
     """
@@ -86,7 +86,7 @@ class PitmanYor(Mixer):
 
     @property
     def parameters(self) -> Float64:
-        """What was learned so far: ``logit d`` and ``log(theta / 2^bucket)``, float64 ``(2, order + 1, buckets)``."""
+        """What was learned so far, ``logit d`` and ``log(theta / 2^c)``; float64 ``(2, order + 1, buckets)``."""
         return self._parameters.copy()
 
     def prepare(self, stop: int) -> None:
@@ -110,7 +110,7 @@ class PitmanYor(Mixer):
         for k, m in enumerate(self._counts.followers(self.position, self._vocab_size)):
             n, D = int(m.sum()), int(np.count_nonzero(m))
             if n > 0:
-                j = kernel.bucket(n)
+                j = kernel.bucket(n, D)
                 d, theta = self._strengths.d[k, j], self._strengths.theta[k, j]
                 p = (np.maximum(m - d, 0.0) + (theta + d * D) * p) / (n + theta)
         return p
