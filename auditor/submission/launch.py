@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from auditor.submission.commands import Command
+from auditor.submission.commands import Command, parse_command
+from auditor.submission.logs import Log
+from auditor.submission.metadata import Metadata
 from auditor.submission.unwrap import EnvironmentWrite
 
 
@@ -55,13 +57,15 @@ class LaunchConfiguration:
         environment: environment variables.
         logged: hyperparameters by the name that logs or metadata print, lower case.
         command: the command that was preferred; None when none is documented.
-        commands: every documented command that starts a script.
+        commands: every documented command.
+        logs: names of the logs that were taken for those of the submitted runs.
     """
 
     environment: Mapping[str, Setting] = field(default_factory=dict)
     logged: Mapping[str, Setting] = field(default_factory=dict)
     command: Command | None = None
     commands: tuple[Command, ...] = ()
+    logs: tuple[str, ...] = ()
 
     def find(self, variable: str, *attributes: str) -> Setting | None:
         """What a switch was set to; None leaves it to the default in the code.
@@ -71,12 +75,15 @@ class LaunchConfiguration:
             attributes: names the code gives to its value, which is how logs print it; the variable's own name in lower
                 case is tried in any case.
         """
-        for name in (*attributes, variable):
-            if setting := self.logged.get(name.lower()):
-                return setting
-        return self.environment.get(variable)
+        hyperparameters = [self.logged.get(name.lower()) for name in (*attributes, variable)]
+        documented = [setting for setting in (*hyperparameters, self.environment.get(variable)) if setting is not None]
+        return min(documented, key=lambda setting: _RANK[setting.source], default=None)
 
 
+# A wrapper's forced value has replaced the command's in `environment`; here only logs must come before metadata.
+_RANK = {source: rank for rank, source in enumerate(SettingSource)}
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+$")
+_PER_RUN = re.compile(r"seed|run|rank|logfile|path|dir$|time|host|port|pid|gpu|device|date")
 _FINAL = re.compile(r"\b(run|reproduc\w*|command|usage|train\w*|launch|quick ?start|how to|final|submission|eval\w*)\b")
 _OTHER = re.compile(
     r"ablat|smoke|debug|baseline|local|mlx|single.?gpu|1x|cpu|sweep|explor|previous|prior|failed|test\b|dev\b"
@@ -118,19 +125,77 @@ def settings_of_commands(preferred: Command | None, commands: Iterable[Command])
     return out
 
 
-def settings_of_wrappers(
-    writes: Iterable[tuple[str, EnvironmentWrite]],
-) -> tuple[dict[str, Setting], dict[str, Setting]]:
-    """What wrapper scripts set: (forced values that override a command, defaults that a command overrides)."""
-    forced: dict[str, Setting] = {}
-    defaults: dict[str, Setting] = {}
+def settings_of_wrappers(writes: Iterable[tuple[str, EnvironmentWrite]], *, forced: bool) -> dict[str, Setting]:
+    """What wrapper scripts set: values that override a command (``forced``), or defaults that a command overrides."""
+    out: dict[str, Setting] = {}
     for file, write in writes:
         setting = Setting(write.name, write.value, SettingSource.WRAPPER, file, write.line)
-        if write.forced:
-            forced[write.name] = setting
-        else:
-            defaults.setdefault(write.name, setting)
-    return forced, defaults
+        if write.forced is forced and (forced or write.name not in out):
+            out[write.name] = setting
+    return out
+
+
+def settings_of_metadata(metadata: Metadata | None) -> tuple[dict[str, Setting], dict[str, Setting]]:
+    """What ``submission.json`` documents: (environment, hyperparameters by lower-case name)."""
+    if metadata is None:
+        return {}, {}
+
+    def setting(name: str, value: str) -> Setting:
+        return Setting(name, value, SettingSource.METADATA, metadata.file, 0)
+
+    environment = {name: setting(name, value) for name, value in metadata.environment.items()}
+    command = parse_command(metadata.command, metadata.file, 0) if metadata.command else None
+    if command is not None:
+        environment |= {name: setting(name, value) for name, (value, _) in command.environment.items()}
+    return environment, {name.lower(): setting(name, value) for name, value in metadata.hyperparameters.items()}
+
+
+def settings_of_logs(logs: Sequence[Log]) -> tuple[dict[str, Setting], dict[str, Setting]]:
+    """What the logs of the submitted runs print: (environment, hyperparameters by lower-case name).
+
+    Runs that disagree keep each other as conflicts, except on what differs from run to run by nature.
+    """
+    environment: dict[str, Setting] = {}
+    hyperparameters: dict[str, Setting] = {}
+    for log in logs:
+        for name, fact in log.settings.items():
+            setting = Setting(name, fact.value, SettingSource.LOG, fact.file, fact.line)
+            where, key = (environment, name) if _VARIABLE.match(name) else (hyperparameters, name.lower())
+            chosen = where.get(key)
+            if chosen is None:
+                where[key] = setting
+            elif chosen.value != setting.value and chosen.file != setting.file and not _PER_RUN.search(key.lower()):
+                where[key] = replace(chosen, conflicts=(*chosen.conflicts, setting))
+    return environment, hyperparameters
+
+
+def documented_launch(
+    commands: tuple[Command, ...],
+    entry: str,
+    writes: Sequence[tuple[str, EnvironmentWrite]] = (),
+    logs: Sequence[Log] = (),
+    metadata: Metadata | None = None,
+) -> LaunchConfiguration:
+    """Put what is documented together by precedence.
+
+    Args:
+        commands: of READMEs and shell scripts.
+        entry: name of the entry script, empty when there is none.
+        writes: what wrapper scripts set, with the name of the script.
+        logs: logs of the submitted runs (see :func:`~auditor.submission.logs.primary_logs`).
+        metadata: the normalised ``submission.json``.
+    """
+    preferred = choose_command(commands, entry)
+    noted, claimed = settings_of_metadata(metadata)
+    printed, logged = settings_of_logs(logs)
+    environment = {
+        **settings_of_wrappers(writes, forced=False),
+        **noted,
+        **settings_of_commands(preferred, commands),
+        **settings_of_wrappers(writes, forced=True),
+        **printed,
+    }
+    return LaunchConfiguration(environment, {**claimed, **logged}, preferred, commands, tuple(log.name for log in logs))
 
 
 def _source_of(command: Command) -> SettingSource:

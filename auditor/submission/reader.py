@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.submission.closure import follow, read_text
+from auditor.submission.closure import Closure, follow, read_text
 from auditor.submission.commands import Command, commands_in_readme, commands_in_script
 from auditor.submission.entry import choose_entry
 from auditor.submission.folder import FileKind, Folder, SubmittedFile, list_folder
 from auditor.submission.kernels import Kernel, file_kernels
-from auditor.submission.launch import (
-    LaunchConfiguration,
-    choose_command,
-    settings_of_commands,
-    settings_of_wrappers,
-)
+from auditor.submission.launch import LaunchConfiguration, documented_launch
+from auditor.submission.logs import Log, parse_log, primary_logs, squeeze
+from auditor.submission.metadata import Metadata, parse_metadata
 from auditor.submission.problems import Problem, ProblemKind, ReadLimits
 from auditor.submission.source import Source
-from auditor.submission.unwrap import EnvironmentWrite
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,8 @@ class Submission:
         sources: the Python that the entry reaches, by name, the entry first.
         kernels: C, C++ and CUDA, in files and in string literals.
         readme: text of the README; empty when there is none.
+        metadata: the normalised ``submission.json``; None when there is none.
+        logs: every log, parsed.
         launch: the documented launch.
         problems: everything that could not be read as it should.
     """
@@ -44,8 +42,29 @@ class Submission:
     sources: Mapping[str, Source]
     kernels: tuple[Kernel, ...]
     readme: str
+    metadata: Metadata | None
+    logs: tuple[Log, ...]
     launch: LaunchConfiguration
     problems: tuple[Problem, ...]
+
+    def of_kind(self, kind: FileKind) -> tuple[SubmittedFile, ...]:
+        """Files of one kind (requirements, tokenizers, artifacts ...), shallow ones first."""
+        return tuple(file for file in self.files.values() if file.kind is kind)
+
+    @property
+    def requirements(self) -> tuple[SubmittedFile, ...]:
+        """Files that list packages."""
+        return self.of_kind(FileKind.REQUIREMENTS)
+
+    @property
+    def tokenizers(self) -> tuple[SubmittedFile, ...]:
+        """Tokenizer models and vocabularies."""
+        return self.of_kind(FileKind.TOKENIZER)
+
+    @property
+    def artifacts(self) -> tuple[SubmittedFile, ...]:
+        """Weights and other binary files."""
+        return self.of_kind(FileKind.ARTIFACT)
 
     @property
     def main(self) -> Source | None:
@@ -61,6 +80,10 @@ class Submission:
 def read_submission(root: Path, *, limits: ReadLimits | None = None) -> Submission:
     """Read the submission in folder ``root``.
 
+    Args:
+        root: the folder; a link to a folder is fine, links inside it are not followed.
+        limits: bounds on what is read.
+
     Raises:
         UnreadableSubmissionError: there is no such folder, or it may not be listed. Whatever the folder holds never
             raises; it becomes a :class:`Problem`.
@@ -69,28 +92,30 @@ def read_submission(root: Path, *, limits: ReadLimits | None = None) -> Submissi
     folder = list_folder(Path(root), limits)
     problems = list(folder.problems)
     readme, commands = _documents(folder, limits, problems)
+    metadata = _metadata(folder, limits, problems)
     name = choose_entry(folder, commands)
     if name is None:
         empty = folder.of_kind(FileKind.PYTHON)
         kind = ProblemKind.EMPTY_ENTRY if empty else ProblemKind.MISSING_ENTRY
         message = "the scripts are empty" if empty else "no Python script"
         problems.append(Problem(kind, message, empty[0].name if empty else ""))
-        kernels = file_kernels(folder, frozenset(), limits)
-        return Submission(
-            folder.root, folder.files, None, {}, kernels, readme, _launch(commands, "", ()), tuple(problems)
-        )
-    closure = follow(folder, name, limits)
+        closure = Closure({}, file_kernels(folder, frozenset(), limits), (), ())
+    else:
+        closure = follow(folder, name, limits)
     problems.extend(closure.problems)
-    launch = _launch(commands, name, closure.environment)
+    logs = _logs(folder, closure.sources, limits, problems)
+    runs = primary_logs(logs, metadata.claimed_bpb if metadata else ())
     return Submission(
-        folder.root,
-        folder.files,
-        closure.sources.get(name),
-        closure.sources,
-        closure.kernels,
-        readme,
-        launch,
-        tuple(problems),
+        root=folder.root,
+        files=folder.files,
+        entry=closure.sources.get(name or ""),
+        sources=closure.sources,
+        kernels=closure.kernels,
+        readme=readme,
+        metadata=metadata,
+        logs=logs,
+        launch=documented_launch(commands, name or "", closure.environment, runs, metadata),
+        problems=tuple(problems),
     )
 
 
@@ -110,10 +135,44 @@ def _documents(folder: Folder, limits: ReadLimits, problems: list[Problem]) -> t
     return readme, tuple(commands)
 
 
-def _launch(
-    commands: tuple[Command, ...], entry: str, writes: Iterable[tuple[str, EnvironmentWrite]]
-) -> LaunchConfiguration:
-    preferred = choose_command(commands, entry)
-    forced, defaults = settings_of_wrappers(writes)
-    environment = {**defaults, **settings_of_commands(preferred, commands), **forced}
-    return LaunchConfiguration(environment, {}, preferred, commands)
+def _metadata(folder: Folder, limits: ReadLimits, problems: list[Problem]) -> Metadata | None:
+    files = folder.of_kind(FileKind.METADATA)
+    if not files:
+        problems.append(Problem(ProblemKind.BAD_METADATA, "no submission.json"))
+        return None
+    text, found = read_text(folder, files[0].name, limits.source_bytes)
+    problems.extend(found)
+    if text is None:
+        return None
+    metadata = parse_metadata(text, files[0].name)
+    problems.extend(metadata.problems)
+    return metadata
+
+
+def _logs(
+    folder: Folder, sources: Mapping[str, Source], limits: ReadLimits, problems: list[Problem]
+) -> tuple[Log, ...]:
+    scripts = {squeeze(source.text): source.name for source in sources.values()}
+    logs = []
+    files = folder.of_kind(FileKind.LOG)
+    if len(files) > limits.logs:
+        message = f"{len(files)} logs; the first {limits.logs} were read"
+        problems.append(Problem(ProblemKind.TOO_MANY_FILES, message))
+    for file in files[: limits.logs]:
+        try:
+            data = folder.read_bytes(file.name, limits.log_bytes)
+        except OSError as error:
+            problems.append(Problem(ProblemKind.UNREADABLE, f"cannot read: {error.strerror or error}", file.name))
+            continue
+        truncated = file.size > len(data)
+        if truncated:
+            message = f"longer than {limits.log_bytes} bytes; only the beginning was read"
+            problems.append(Problem(ProblemKind.TOO_LARGE, message, file.name))
+        logs.append(parse_log(_decode(data), file.name, scripts, truncated=truncated))
+    return tuple(logs)
+
+
+def _decode(data: bytes) -> str:
+    """A log's text; logs redirected by PowerShell are UTF-16."""
+    encoding = "utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
+    return data.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,329 @@
+"""Training and evaluation logs as typed facts, each with its file and line.
+
+Logs are free text by two thousand authors. What is read: the hyperparameters they print, final scores, sizes, timers,
+data counts and gate counters. A log may embed the executed script between rules of ``=``; that part is set aside and
+compared with the shipped script, so that code never reads as a setting.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_RULE = re.compile(r"={50,}")
+_CODE = re.compile(r"^(?:import |from \S+ import |def |class |@|    return |if __name__)", re.MULTILINE)
+_STEP = re.compile(r"^\s*(?:\[\S+\]\s*)?(?:step[:\s=]\s*\d|\d+/\d+[\s:]|warmup_step|iter[:\s]\d|epoch[:\s]\d)")
+_NOISE = re.compile(r"^(?:[WEI]\d{4} |\[rank\d|\||\+[-=]|Collecting |Requirement |Downloading |  (?:File|warnings\.))")
+_LOSS = re.compile(r"\b(?:val_)?loss[:=]\s*(\d+\.\d+)")
+_BPB = re.compile(r"\b(?:val_)?bpb[:=]\s*(\d+\.\d+)")
+_LABEL = re.compile(r"^\s*(?:\[[^\]]*\]\s*)?([A-Za-z][\w+\-. ()/]*?)(?::\w+)?[:\s]+(?:mean_)?(?:val_)?(?:loss|bpb)\b")
+_EVAL_TIME = re.compile(r"\b(?:eval_time|elapsed|time)[:=]\s*(\d+(?:\.\d+)?)\s*(ms|s)\b")
+_STOP = re.compile(r"stopping_early:?\s*(\w+).*?train_time:\s*(\d+(?:\.\d+)?)\s*ms")
+_TOTAL_EVAL = re.compile(r"total_eval_time:?\s*(\d+(?:\.\d+)?)\s*s\b")
+_HESSIAN = re.compile(r"collected\s+(\d+)\s+[Hh]essians?.*?\bin\s+(\d+(?:\.\d+)?)\s*s\b")
+_RESERVE = re.compile(r"gptq:?\s*reserving\s+(\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
+_VAL_TOKENS = re.compile(r"\b(?:val_tokens|target_tokens)[:=]\s*([\d,_]+)|^val_loader:.*?\btokens:\s*(\d+)")
+_SHARDS = re.compile(r"\btrain_shards[:=]\s*(\d+)")
+_BYTES = r"\s*[:=]?\s*([\d,_]{3,20})\s*(?:bytes|B\b)"
+_TOTAL_SIZE = re.compile(r"[Tt]otal\b[^:=]{0,80}" + _BYTES)
+_CODE_SIZE = re.compile(r"[Cc]ode size[^:\d]{0,60}" + _BYTES)
+_MODEL_SIZE = re.compile(r"[Ss]erialized (?:quantized )?model\s[^:]{1,80}" + _BYTES)
+_COUNTER = re.compile(r"^\s*([A-Za-z_][\w\-]*:[A-Za-z_][\w\-]*)\s+(.*=.*)$")
+_PAIR = re.compile(r"([A-Za-z_][\w.\-]*)=(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[^\s,)]+)")
+_ONE_SETTING = re.compile(r"^\s{0,8}[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s*(.*?),?\s*$")
+_MANY_SETTINGS = re.compile(
+    r"(?:^|[\s,({])[\"']?([A-Za-z_]\w*)[\"']?[:=]\s?(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[^\s,:={})]+)(?=$|[\s,})])"
+)
+_MOST_COUNTERS = 400
+_MOST_LINES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[T]):
+    """A value read from a log.
+
+    Attributes:
+        value: the value.
+        file: name of the log.
+        line: 1-based line.
+        label: the words that the log puts before it.
+    """
+
+    value: T
+    file: str
+    line: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A scoring result that a log prints.
+
+    Attributes:
+        label: what the log calls it, such as ``"final_int8_zlib_roundtrip_exact"``; empty when it gives none.
+        val_loss: nats per token; None when only bits per byte are printed.
+        val_bpb: bits per byte.
+        seconds: the timer printed on the same line.
+        file: name of the log.
+        line: 1-based line.
+    """
+
+    label: str
+    val_loss: float | None
+    val_bpb: float
+    seconds: float | None
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A line of counters such as ``ngram_tilt:hints total=5 token_gate=3``.
+
+    Attributes:
+        label: the words before the counters.
+        values: name -> value text.
+        file: name of the log.
+        line: 1-based line.
+    """
+
+    label: str
+    values: Mapping[str, str]
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDump:
+    """The script that a log embeds.
+
+    Attributes:
+        first_line: 1-based line where it begins.
+        last_line: its last line.
+        matches: name of the shipped source that it equals up to white space; empty when it equals none.
+    """
+
+    first_line: int
+    last_line: int
+    matches: str = ""
+
+
+@dataclass(frozen=True)
+class Log:
+    """One log.
+
+    Attributes:
+        name: its name in the folder.
+        truncated: only its beginning was read.
+        dump: the script that it embeds.
+        settings: hyperparameters it prints before training starts, by name as printed.
+        scores: final scores, in order; scores during training are left out.
+        counters: gate and other counters, in order.
+        val_tokens: validation tokens it names.
+        train_shards: training shards it names.
+        stop: training time in seconds at the early stop; the label is the reason.
+        hessian_seconds: seconds of Hessian collection.
+        reserve_seconds: seconds of training time reserved for quantisation.
+        total_eval_seconds: the timer over the whole evaluation.
+        total_bytes: total submission sizes; the label tells several apart.
+        code_bytes: counted code.
+        model_bytes: compressed model.
+    """
+
+    name: str
+    truncated: bool = False
+    dump: SourceDump | None = None
+    settings: Mapping[str, Fact[str]] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+    counters: tuple[Counter, ...] = ()
+    val_tokens: tuple[Fact[int], ...] = ()
+    train_shards: tuple[Fact[int], ...] = ()
+    stop: tuple[Fact[float], ...] = ()
+    hessian_seconds: tuple[Fact[float], ...] = ()
+    reserve_seconds: tuple[Fact[float], ...] = ()
+    total_eval_seconds: tuple[Fact[float], ...] = ()
+    total_bytes: tuple[Fact[int], ...] = ()
+    code_bytes: tuple[Fact[int], ...] = ()
+    model_bytes: tuple[Fact[int], ...] = ()
+
+    @property
+    def seed(self) -> int | None:
+        """The seed that it prints, else the number in its name."""
+        printed = self.settings.get("seed") or self.settings.get("SEED")
+        if printed is not None and printed.value.isdigit():
+            return int(printed.value)
+        match = re.search(r"(?:seed|_s)_?(\d{1,7})(?!\d)", self.name.rpartition("/")[2])
+        return int(match[1]) if match else None
+
+    @property
+    def final_score(self) -> Score | None:
+        """The last score it prints, preferring a line that is labelled exact for the same result."""
+        return self.scores[-1] if self.scores else None
+
+
+def parse_log(text: str, name: str, scripts: Mapping[str, str], *, truncated: bool = False) -> Log:
+    """Read one log.
+
+    Args:
+        text: its text.
+        name: its name in the folder.
+        scripts: white-space-normalised text of each shipped source (see :func:`squeeze`) -> name of the source.
+        truncated: the text is only the beginning.
+
+    Never raises.
+    """
+    lines = text.split("\n", _MOST_LINES)[:_MOST_LINES]
+    dump = _find_dump(lines, scripts)
+    reader = _LogReader(name)
+    skip = range(dump.first_line, dump.last_line + 1) if dump else range(0)
+    for number, line in enumerate(lines, 1):
+        if number not in skip and len(line) < 20_000:
+            reader.line(number, line)
+    return reader.log(truncated=truncated, dump=dump)
+
+
+def squeeze(text: str) -> str:
+    """A script without white space, to compare a dump with a file."""
+    return "".join(text.split())
+
+
+def _find_dump(lines: list[str], scripts: Mapping[str, str]) -> SourceDump | None:
+    """The longest part between rules that looks like Python."""
+    edges = [0, *(i + 1 for i, line in enumerate(lines) if line.startswith("=====") and _RULE.fullmatch(line.strip()))]
+    if len(edges) == 1:
+        return None
+    edges.append(len(lines) + 1)
+    parts = sorted(((b - a, a, b - 1) for a, b in itertools.pairwise(edges)), reverse=True)
+    for length, first, end in parts[:3]:
+        body = lines[first : min(end, len(lines))]
+        code = "\n".join(body)
+        if length > 5 and (len(_CODE.findall(code)) > 4 or "exec(" in code):
+            return SourceDump(first + 1, first + len(body), scripts.get(squeeze(code), ""))
+    return None
+
+
+@dataclass
+class _LogReader:
+    """Facts of one log, line by line."""
+
+    name: str
+    settings: dict[str, Fact[str]] = field(default_factory=dict)
+    scores: list[Score] = field(default_factory=list)
+    counters: list[Counter] = field(default_factory=list)
+    numbers: dict[str, list[Fact[float]]] = field(default_factory=dict)
+    started: bool = False
+    """Training has begun: what follows is no hyperparameter dump."""
+
+    def line(self, number: int, line: str) -> None:
+        if _STEP.match(line):
+            self.started = True
+            return
+        if "bpb" in line and len(line) < 1000 and self._score(number, line):
+            return
+        lower = line.lower()
+        self._sizes_and_timers(number, line, lower)
+        if "tokens" in line and (match := _VAL_TOKENS.search(line)):
+            self._number("val_tokens", match[1] or match[2], number)
+        if "train_shards" in line and (match := _SHARDS.search(line)):
+            self._number("train_shards", match[1], number)
+        if "=" in line and (match := _COUNTER.match(line)) and len(self.counters) < _MOST_COUNTERS:
+            values = dict(_PAIR.findall(match[2]))
+            if values:
+                self.counters.append(Counter(match[1], values, self.name, number))
+        if not self.started and (":" in line or "=" in line) and not _NOISE.match(line) and len(line) < 4000:
+            self._settings(number, line)
+
+    def _score(self, number: int, line: str) -> bool:
+        bpb = _BPB.search(line)
+        if bpb is None or "chunk" in line or "batch" in line or "running_bpb" in line or "windows" in line:
+            return False
+        loss = _LOSS.search(line)
+        label = _LABEL.match(line)
+        timer = _EVAL_TIME.search(line)
+        seconds = float(timer[1]) / (1000 if timer[2] == "ms" else 1) if timer else None
+        score = float(bpb[1])
+        if 0 < score < 100:
+            nats = float(loss[1]) if loss else None
+            self.scores.append(Score(label[1].strip() if label else "", nats, score, seconds, self.name, number))
+        return True
+
+    def _sizes_and_timers(self, number: int, line: str, lower: str) -> None:
+        if "bytes" in lower:
+            for key, pattern in (("code", _CODE_SIZE), ("model", _MODEL_SIZE), ("total", _TOTAL_SIZE)):
+                if match := pattern.search(line):
+                    self._number(key, match[1], number, line.partition(match[1])[0].strip(" :="))
+                    break
+        if "stopping_early" in line and (match := _STOP.search(line)):
+            self._number("stop", str(float(match[2]) / 1000), number, match[1])
+        if "total_eval_time" in line and (match := _TOTAL_EVAL.search(line)):
+            self._number("total_eval", match[1], number)
+        if "essians" in line and (match := _HESSIAN.search(line)):
+            self._number("hessian", match[2], number, f"{match[1]} Hessians")
+        if "reserving" in line and (match := _RESERVE.search(line)):
+            self._number("reserve", match[1], number)
+
+    def _number(self, key: str, text: str, line: int, label: str = "") -> None:
+        digits = text.replace(",", "").replace("_", "")
+        if digits and len(digits) < 20:
+            self.numbers.setdefault(key, []).append(Fact(float(digits), self.name, line, label))
+
+    def _settings(self, number: int, line: str) -> None:
+        """One ``key: value`` of an indented dump, or several on a line."""
+        one = _ONE_SETTING.match(line)
+        pairs = _MANY_SETTINGS.findall(line)
+        if one and (len(pairs) <= 1 or line.startswith("  ")) and len(one[2]) <= 400:
+            pairs = [(one[1], one[2])]
+        for key, value in pairs:
+            if len(self.settings) < 2000:
+                self.settings.setdefault(key, Fact(value.strip("\"'"), self.name, number))
+
+    def log(self, *, truncated: bool, dump: SourceDump | None) -> Log:
+        def whole(key: str) -> tuple[Fact[int], ...]:
+            return tuple(Fact(int(f.value), f.file, f.line, f.label) for f in self.numbers.get(key, ()))
+
+        def real(key: str) -> tuple[Fact[float], ...]:
+            return tuple(self.numbers.get(key, ()))
+
+        return Log(
+            self.name,
+            truncated,
+            dump,
+            self.settings,
+            tuple(self.scores),
+            tuple(self.counters),
+            val_tokens=whole("val_tokens"),
+            train_shards=whole("train_shards"),
+            stop=real("stop"),
+            hessian_seconds=real("hessian"),
+            reserve_seconds=real("reserve"),
+            total_eval_seconds=real("total_eval"),
+            total_bytes=whole("total"),
+            code_bytes=whole("code"),
+            model_bytes=whole("model"),
+        )
+
+
+def primary_logs(logs: Iterable[Log], claimed: Iterable[float]) -> tuple[Log, ...]:
+    """The logs of the submitted runs, rather than of ablations that lie beside them.
+
+    Those that print a claimed score (to the 4 digits that people quote) come first; when none does, all whose name does
+    not speak of another experiment.
+    """
+    every = list(logs)
+    wanted = tuple(claimed)
+    matching = [log for log in every if any(_same(s.val_bpb, claim) for s in log.scores for claim in wanted)]
+    if matching:
+        return tuple(matching)
+    return tuple(log for log in every if not _OTHER_RUN.search(log.name.lower())) or tuple(every)
+
+
+_OTHER_RUN = re.compile(r"ablat|smoke|debug|baseline|sweep|prev|old|fail|test|dev|probe|screen|explor|draft|local|mlx")
+
+
+def _same(score: float, claim: float) -> bool:
+    return abs(score - claim) <= 6e-5
