@@ -28,10 +28,10 @@ class CausalCounts:
 
     Counting is incremental and may run in a thread beside other work (the loops release the GIL); threads take turns.
 
-    Memory: the tables take 47 to 94 bytes per token (they are sized for 1.4 nodes per token, a slot of 16 bytes for
-        each with 31 % to 62 % of the slots full, and 8 bytes for each of the nodes they can hold; measured: 1.35 nodes
-        per token of English at ``order`` 6), and twice as much when a stream turns out to need larger ones. Each
-        position counted and not yet released takes ``12 * (order + 1)`` bytes.
+    The tables take 47 to 94 bytes per token: sized for 1.4 nodes per token, a slot of 16 bytes for each with 31 % to
+    62 % of the slots full, and 8 bytes for each node that they can hold (measured: 1.35 nodes per token of English at
+    ``order`` 6). A stream that needs more doubles them, old and new standing side by side for a moment. Each position
+    counted and not yet released takes ``12 * (order + 1)`` bytes.
 
     Args:
         tokens: uint16, shape ``(T + 1,)``; not copied. Every uint16 value may be a token.

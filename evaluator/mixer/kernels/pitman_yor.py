@@ -8,8 +8,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.mixer.kernels import adagrad
-
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 
@@ -70,12 +68,13 @@ def score(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> Non
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_gradient(rows: Int32, base: Float64, strengths: Strengths, p: Float64, out: Float64) -> None:
+def add_gradient(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> None:
     """Add to ``out`` the gradient of the summed log-likelihood of the targets by ``logit d`` and ``log theta``.
 
-    ``out`` is float64 ``(2, order + 1, BUCKETS)``; ``p``, float64 ``(order + 2,)``, is scratch.
+    ``out`` is float64 ``(2, order + 1, BUCKETS)``.
     """
     d, theta = strengths.d, strengths.theta
+    p = np.empty(rows.shape[1] + 1)
     for i in range(len(rows)):
         p[0] = np.exp(max(base[i], -700.0))  # no division by zero below
         depth = 0
@@ -103,27 +102,3 @@ def set_strengths(parameters: Float64, strengths: Strengths) -> None:
         for j in range(BUCKETS):
             strengths.d[k, j] = 1.0 / (1.0 + np.exp(-parameters[0, k, j]))
             strengths.theta[k, j] = 2.0 ** (j % COUNTS) * np.exp(parameters[1, k, j])
-
-
-@numba.njit(nogil=True, cache=True)
-def ascend(
-    rows: Int32,
-    base: Float64,
-    steps: tuple[int, float],
-    parameters: Float64,
-    squares: Float64,
-    strengths: Strengths,
-) -> None:
-    """One pass of Adagrad over the positions of ``rows``; ``steps`` is (positions per step, rate).
-
-    ``parameters`` and ``squares``, the running sums of squared gradients, are float64 ``(2, order + 1, BUCKETS)``; they
-    and ``strengths`` are changed in place.
-    """
-    batch, rate = steps
-    slope = np.empty_like(parameters)
-    p = np.empty(rows.shape[1] + 1)
-    for start in range(0, len(rows), batch):
-        slope[:] = 0.0
-        _add_gradient(rows[start : start + batch], base[start : start + batch], strengths, p, slope)
-        adagrad.ascend(parameters.reshape(-1), slope.reshape(-1), squares.reshape(-1), rate, (-LIMIT, LIMIT))
-        set_strengths(parameters, strengths)

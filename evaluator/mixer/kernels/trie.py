@@ -28,6 +28,7 @@ from evaluator.ledger import Tokens
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Word = int | np.int64
+Int16 = npt.NDArray[np.int16]
 
 ROOTS: Final = 65_537
 """Nodes that always exist: the empty context (node 0) and every string of one uint16 token ``a`` (node ``1 + a``)."""
@@ -37,6 +38,14 @@ NODES: Final = 1
 PATH: Final = 2
 SHIFT: Final = 3
 """Words of ``state``: last position entered, nodes in use, nodes on the path, 64 - log2(number of slots)."""
+
+LENGTHS: Final = 6
+"""Buckets of a context's length: 1, 2, 3, 4 or 5, 6 to 8, more. Fewer boosts are learned faster."""
+COUNTS: Final = 4
+"""Buckets of a context's count: 1, 2, 3 to 5, more."""
+CONFIDENCES: Final = 4
+"""Buckets of the hint's share of its context: under 1/2, under 4/5, under 19/20, more."""
+HINT_BUCKETS: Final = LENGTHS * COUNTS * CONFIDENCES
 
 _FIBONACCI: Final = -7046029254386353131  # 2**64 / golden ratio, odd, as int64 (Knuth, TAOCP 3, 6.4)
 
@@ -211,3 +220,31 @@ def count(tokens: Tokens, stop: int, tables: Tables, rows: Int32) -> None:
         enter(tokens, p + 1, tables)
         for k in range(len(row)):
             rows[p - start, k, 2] = seen[k + 1]
+
+
+@numba.njit(nogil=True, cache=True)
+def _hint_bucket(k: int, n: int, m: int) -> int:
+    """The bucket of a hint that followed ``m`` of the ``n`` occurrences of a context of ``k`` tokens."""
+    length = k - 1 if k <= 3 else 3 if k <= 5 else 4 if k <= 8 else 5
+    count = 0 if n == 1 else 1 if n == 2 else 2 if n <= 5 else 3
+    confidence = 0 if 2 * m < n else 1 if 5 * m < 4 * n else 2 if 20 * m < 19 * n else 3
+    return (length * COUNTS + count) * CONFIDENCES + confidence
+
+
+@numba.njit(nogil=True, cache=True)
+def find_hints(
+    tokens: Tokens, stop: int, tables: Tables, min_count: int, min_confidence: float, hints: Int32, buckets: Int16
+) -> None:
+    """Write hints and buckets, -1 for none, of positions ``state[COUNTED] .. stop - 1`` or as far as there is room."""
+    tops, state, path, seen = tables.tops, tables.state, tables.path, tables.seen
+    for p in range(state[COUNTED], stop):
+        if not has_room(tables):
+            return
+        hints[p] = buckets[p] = -1
+        k = state[PATH] - 1
+        while k > 0 and seen[k] < min_count:
+            k -= 1
+        if k > 0 and tops[path[k], 1] >= min_confidence * seen[k]:
+            hints[p] = tops[path[k], 0]
+            buckets[p] = _hint_bucket(k, seen[k], tops[path[k], 1])
+        enter(tokens, p + 1, tables)

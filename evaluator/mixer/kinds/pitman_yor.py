@@ -19,7 +19,8 @@ import numpy as np
 from evaluator.ledger import ScoredTokens, Tokens
 from evaluator.mixer.base import BaseScores, Float64, Mixer
 from evaluator.mixer.checks import Learning, check_tokens, span_values
-from evaluator.mixer.counts import CausalCounts
+from evaluator.mixer.counts import CausalCounts, Rows
+from evaluator.mixer.kernels import adagrad
 from evaluator.mixer.kernels import pitman_yor as kernel
 
 
@@ -120,15 +121,20 @@ class PitmanYor(Mixer):
         base = self._learning.take(scored, self.position)
         if self._settings.rate > 0 and len(base):
             rows = np.concatenate([piece for _, piece in self._counts.rows(scored.start, scored.stop)])
-            kernel.ascend(
-                rows,
-                base,
-                (self._settings.batch, float(self._settings.rate)),
-                self._parameters,
-                self._squares,
-                self._strengths,
-            )
+            for start in range(0, len(base), self._settings.batch):
+                here = slice(start, start + self._settings.batch)
+                self._step(rows[here], base[here])
         self._counts.release(scored.stop)
+
+    def _step(self, rows: Rows, base: Float64) -> None:
+        """Move the strengths uphill on the likelihood of the targets of ``rows``."""
+        slope = np.zeros_like(self._parameters)
+        kernel.add_gradient(rows, base, self._strengths, slope)
+        bounds = (-kernel.LIMIT, kernel.LIMIT)
+        adagrad.ascend(
+            self._parameters.ravel(), slope.ravel(), self._squares.ravel(), float(self._settings.rate), bounds
+        )
+        kernel.set_strengths(self._parameters, self._strengths)
 
 
 def build(tokens: Tokens, vocab_size: int, settings: Settings) -> PitmanYor:

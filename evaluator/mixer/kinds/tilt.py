@@ -19,8 +19,8 @@ import numpy as np
 from evaluator.ledger import ScoredTokens, Tokens
 from evaluator.mixer.base import BaseScores, Float64, Int32, Mixer
 from evaluator.mixer.checks import Learning, check_tokens, span_values
-from evaluator.mixer.kernels import adagrad
-from evaluator.mixer.kernels import hints as kernel
+from evaluator.mixer.kernels import adagrad, trie
+from evaluator.mixer.kernels import tilt as kernel
 from evaluator.mixer.tables import advance, check_stream, new_tables
 
 
@@ -77,13 +77,13 @@ class Tilt(Mixer):
         self._hints, self._buckets = _find_hints(tokens, settings)
         self.hints = self._hints
         self._hits = self._hints == tokens[1:]
-        self._betas = np.full(kernel.BUCKETS, float(settings.beta))
+        self._betas = np.full(trie.HINT_BUCKETS, float(settings.beta))
         self._squares = np.full_like(self._betas, _INITIAL_SQUARES)
 
     @property
     def parameters(self) -> Float64:
         """The boosts learned so far, float64 ``(lengths, counts, confidences)``, by bucket; a copy."""
-        return self._betas.reshape(kernel.LENGTHS, kernel.COUNTS, kernel.CONFIDENCES).copy()
+        return self._betas.reshape(trie.LENGTHS, trie.COUNTS, trie.CONFIDENCES).copy()
 
     def log_prob(self, stop: int, base: BaseScores) -> Float64:
         """Scores from the base's scores of target and hint."""
@@ -113,7 +113,7 @@ class Tilt(Mixer):
             here = slice(scored.start + start, scored.start + stop)
             slope = np.zeros_like(self._betas)
             kernel.add_gradient(heard[start:stop], self._hits[here], self._buckets[here], self._betas, slope)
-            adagrad.ascend(self._betas, slope, self._squares, self._settings.rate, (0.0, _MAX_BETA))
+            adagrad.ascend(self._betas, slope, self._squares, float(self._settings.rate), (0.0, _MAX_BETA))
 
 
 def _find_hints(tokens: Tokens, settings: Settings) -> tuple[Int32, np.typing.NDArray[np.int16]]:
@@ -124,7 +124,7 @@ def _find_hints(tokens: Tokens, settings: Settings) -> tuple[Int32, np.typing.ND
     advance(
         new_tables(stream, settings.order, tops=True),
         positions,
-        lambda tables: kernel.find(
+        lambda tables: trie.find_hints(
             stream, positions, tables, settings.min_count, float(settings.min_confidence), hints, buckets
         ),
     )
