@@ -125,10 +125,17 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """A process died (``kind`` is ``"died"``) or refused what it read (``"refused"``: ``reason`` says why)."""
+    """A process failed.
+
+    Attributes:
+        rank: which.
+        kind: ``"refused"`` what it read, and ``reason`` says why; ``"raised"`` an exception, perhaps only because a peer
+            was gone; ``"died"``: torchrun names it as the one that ended the run.
+        reason, message: for the scorecard.
+    """
 
     rank: int
-    kind: Literal["died", "refused"]
+    kind: Literal["died", "raised", "refused"]
     reason: str
     message: str
 

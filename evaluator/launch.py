@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
-from torch.distributed.launcher.api import elastic_launch
-from torch.distributed.run import config_from_args, get_args_parser
+from torch.distributed.run import get_args_parser, run
 
 from evaluator.job import Failed, Job, emit
 from evaluator.processes import die_with_parent
@@ -26,9 +25,8 @@ def main(arguments: list[str]) -> int:
     # One thread per process is what makes the bits independent of the number of processes.
     os.environ["OMP_NUM_THREADS"] = "1"
     parsed = get_args_parser().parse_args([*options, "-m", "evaluator.worker", job_file])
-    config, entrypoint, command = config_from_args(parsed)
     try:
-        elastic_launch(config=config, entrypoint=entrypoint)(*command)
+        run(parsed)  # type: ignore[no-untyped-call]  # torchrun ships no annotations
     except ChildFailedError as error:
         rank, failure = _culprit(error.failures)
         end = signal.Signals(-failure.exitcode).name if failure.exitcode < 0 else f"exit status {failure.exitcode}"
@@ -38,8 +36,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _culprit(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
-    """The rank that died first: one that a signal ended before those that merely lost a peer; then the earliest."""
-    return min(failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp, item[0]))
+    """The rank that died of itself.
+
+    torchrun ends the survivors with SIGTERM, and a rank that lost its peer raises: what another signal ended came
+    first.
+    """
+
+    def order(item: tuple[int, ProcessFailure]) -> tuple[bool, bool, int, int]:
+        rank, failure = item
+        return failure.exitcode == -signal.SIGTERM, failure.exitcode >= 0, failure.timestamp, rank
+
+    return min(failures.items(), key=order)
 
 
 if __name__ == "__main__":

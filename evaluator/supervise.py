@@ -8,10 +8,11 @@ the data all fall into it. Nothing that is timed can touch the clock.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Literal
 
 from evaluator.job import Done, EventReader, Failed, Job, Progress, Ready, Started, Underway
 from evaluator.processes import kill_groups
-from evaluator.refusal import Refused
+from evaluator.refusal import Refused, one_line
 
 _POLL_SECONDS = 0.02
 START_SECONDS = 300.0
@@ -92,7 +93,13 @@ def supervise(
         Refused: the data or the settings cannot be scored.
     """
     log = Path(job.folder) / "workers.log"
-    environment = dict(os.environ, OMP_NUM_THREADS="1", CUBLAS_WORKSPACE_CONFIG=":4096:8", NCCL_NVLS_ENABLE="0")
+    environment = dict(
+        os.environ,
+        OMP_NUM_THREADS="1",
+        OMP_WAIT_POLICY="PASSIVE",
+        CUBLAS_WORKSPACE_CONFIG=":4096:8",
+        NCCL_NVLS_ENABLE="0",
+    )
     with log.open("wb") as output:
         process = subprocess.Popen(
             fleet.command(job.save()),
@@ -127,7 +134,7 @@ class _Watch:
         self.ready: Ready | None = None
         self.progress: list[tuple[Progress, float]] = []
         self.done: Done | None = None
-        self.failed: Failed | None = None
+        self.failed: list[Failed] = []
 
     def run(self, check: Callable[[], Future[None]]) -> Outcome:
         born = time.monotonic()
@@ -180,20 +187,23 @@ class _Watch:
                 case Done():
                     self.done = event
                 case Failed():
-                    self.failed = self.failed or event
+                    self.failed.append(event)
         return ended
 
     def _died(self, seconds: float, started_in: float) -> Outcome:
-        if self.failed and self.failed.kind == "refused":
-            raise Refused(self.failed.reason, self.failed.message)
-        if self.failed:
-            message = self.failed.message
-        elif self.process.poll() is None:
+        kinds = {failed.kind: failed for failed in reversed(self.failed)}
+        if "refused" in kinds:
+            raise Refused(kinds["refused"].reason, kinds["refused"].message)
+        if self.process.poll() is None:
             message = f"the scoring processes did not start within {START_SECONDS:g} s"
+        elif "died" in kinds:
+            culprit = kinds["died"]
+            why = [failed.message for failed in self.failed if failed.kind == "raised" and failed.rank == culprit.rank]
+            message = ": ".join([culprit.message, *why[:1]])
         else:
-            message = f"rank 0 died: exit status {self.process.returncode}"
-        tail = _last_line(Path(self.job.folder) / "workers.log")
-        return self._outcome("died", seconds, started_in, f"{message} ({tail})" if tail else message)
+            why = [kinds["raised"].message] if "raised" in kinds else _last_lines(Path(self.job.folder) / "workers.log")
+            message = ": ".join([f"rank 0 died: {_ended(self.process.returncode)}", *why])
+        return self._outcome("died", seconds, started_in, one_line(message))
 
     def _outcome(
         self, status: Literal["done", "over-time", "died"], seconds: float, started_in: float, message: str = ""
@@ -201,6 +211,10 @@ class _Watch:
         return Outcome(status, seconds, started_in, self.ready, tuple(self.progress), self.done, message)
 
 
-def _last_line(log: Path) -> str:
-    lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else ""
+def _ended(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+
+
+def _last_lines(log: Path) -> list[str]:
+    """The last line that a process without an event left behind, if any."""
+    return log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]

@@ -31,7 +31,6 @@ from evaluator.stream import ValidationStream, open_stream
 from reference_model import GPT, GPTConfig
 from rules.contest.profile import load_profile
 
-
 _HEARTBEAT_SECONDS = 0.25
 
 
@@ -170,6 +169,9 @@ def main(arguments: list[str]) -> int:
     except Refused as refused:
         emit(job.events, Failed(rank, "refused", refused.reason, refused.message))
         return 2
+    except Exception as error:
+        emit(job.events, Failed(rank, "raised", "rank-died", f"{type(error).__name__}: {error}"))
+        raise
     ranks.leave()
     return 0
 

@@ -173,8 +173,8 @@ def load_profile(name: str) -> ContestProfile:
     """The profile ``name``.
 
     Raises:
-        KeyError: no such profile; the message names those there are.
+        ValueError: no such profile; the message names those there are.
     """
     if name not in profile_names():
-        raise KeyError(f"no contest {name!r}; there are {', '.join(profile_names())}")
+        raise ValueError(f"no contest {name!r}; there are {', '.join(profile_names())}")
     return parse_profile((resources.files(__package__) / "profiles" / f"{name}.toml").read_text(encoding="utf-8"))

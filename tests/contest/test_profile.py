@@ -50,7 +50,7 @@ def test_a_profile_with_an_unknown_or_wrong_key_is_refused(broken: str) -> None:
 
 
 def test_an_unknown_profile_is_named_with_those_there_are() -> None:
-    with pytest.raises(KeyError, match="mini, parameter-golf"):
+    with pytest.raises(ValueError, match="mini, parameter-golf"):
         load_profile("maxi")
 
 
