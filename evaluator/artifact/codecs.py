@@ -66,7 +66,7 @@ def sniff(data: bytes) -> str | None:
 def without_magic(data: bytes) -> list[str]:
     """Codecs without a magic number that ``data`` could be, in the order in which to try them."""
     # The first LZMA2 chunk must reset the dictionary: control byte 1, or 0xE0 and above.
-    return ["brotli", "raw-lzma2"] if data[0] == 1 or data[0] >= 0xE0 else ["brotli"]
+    return ["brotli", "raw-lzma2"] if data[:1] == b"\x01" or data[:1] >= b"\xe0" else ["brotli"]
 
 
 def decompress(data: bytes, codec: str, allowance: int) -> bytes:
@@ -220,3 +220,6 @@ _ENCODERS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "brotli": lambda data: bytes(brotli.compress(data, quality=11, lgwin=24)),
     "none": lambda data: data,
 }
+
+CODECS: Final = tuple(_ENCODERS)
+"""Every codec by name, ``"none"`` among them."""

@@ -70,8 +70,9 @@ def describe(tree: Any) -> str:
     """In words, what an object that no family recognises is; known families that are not decoded yet by name."""
     if not isinstance(tree, dict):
         return f"its object is a {type(tree).__name__}, not a dictionary"
-    if tree.get("__format__") == "hybrid_rans_v1":
-        return "rANS-coded dictionary (family F13, hybrid_rans_v1)"
+    label = tree.get("__format__")
+    if isinstance(label, str) and "rans" in label:
+        return f"rANS-coded dictionary (family F13, {label})"
     if isinstance(tree.get("payload"), dict) or "subsystem_blobs" in tree:
         return "research export (family F10)"
     kinds = {entry["type"] for entry in tree.values() if isinstance(entry, dict) and isinstance(entry.get("type"), str)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -43,11 +44,8 @@ def _array(name: str, body: bytes) -> Array:
         raise Refused("bad-npy", f"array {name!r} has no readable header: {type(error).__name__}") from None
     if dtype.hasobject:
         raise Refused("numpy-pickle", f"array {name!r} holds Python objects, which only a pickle can carry")
-    count = 1
-    for size in shape:
-        count *= size
     # Before numpy allocates what the header claims.
-    if any(size < 0 for size in shape) or count * dtype.itemsize != len(body) - file.tell():
+    if any(size < 0 for size in shape) or prod(shape) * dtype.itemsize != len(body) - file.tell():
         raise Refused("bad-npy", f"array {name!r} declares shape {list(shape)}, which its bytes do not fill")
     try:
         return np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)

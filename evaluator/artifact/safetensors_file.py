@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from evaluator.artifact.limits import DecodeLimits
 from evaluator.artifact.numerics import Array, widen_bfloat16
 from evaluator.refusal import Refused
 
+DIMENSIONS: Final = 8
 HEADER_BYTES: Final = 16 << 20
 METADATA: Final = "__metadata__"
 _BFLOAT16: Final = "BF16"
@@ -68,9 +70,7 @@ def read(data: bytes, limits: DecodeLimits) -> Contents:
     elements = 0
     for name, entry in header.items():
         dtype, shape, start, stop = _entry(name, entry)
-        count = 1
-        for size in shape:
-            count *= size
+        count = prod(shape)
         if not 0 <= start <= stop <= len(body):
             raise Refused("storage-range", f"tensor {name!r} lies at bytes {start}..{stop} of {len(body)}")
         if count * DTYPES[dtype].itemsize != stop - start:
@@ -139,11 +139,16 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _entry(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(stop)], **more} if not more:
-            if len(shape) <= 8 and all(type(size) is int and 0 <= size < 1 << 40 for size in shape):
+            if len(shape) <= DIMENSIONS and all(type(size) is int and size >= 0 for size in shape) and _fits(shape):
                 if dtype not in DTYPES:
                     raise Refused("unsupported-dtype", f"tensor {name!r} has dtype {dtype!r}")
                 return dtype, tuple(shape), start, stop
     raise Refused("bad-header", f"the safetensors header describes tensor {name!r} wrongly")
+
+
+def _fits(shape: list[int]) -> bool:
+    # numpy refuses a shape by its product even where a zero in it leaves no element.
+    return prod(size for size in shape if size) < 1 << 40
 
 
 def _check_extents(extents: list[tuple[int, int, str]], size: int) -> None:

@@ -13,6 +13,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final, NoReturn
 
 from evaluator.artifact.limits import DecodeLimits
@@ -65,10 +66,7 @@ class TensorRef:
     @property
     def count(self) -> int:
         """Number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return prod(self.shape)
 
     @property
     def extent(self) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def _wm(codec: str) -> Callable[[], bytes]:
 
 
 CONTROLS: dict[str, Callable[[], bytes]] = {
-    **{f"wm, shuffled, {codec}": _wm(codec) for codec in codecs._ENCODERS},
+    **{f"wm, shuffled, {codec}": _wm(codec) for codec in codecs.CODECS},
     "wm, plain": lambda: wm.write(TENSORS, codec="none", shuffle=False),
     "wm, typed meta": lambda: wm.write(TENSORS, codec="zlib", shuffle=False, meta="type"),
     "wm, two-byte stride": lambda: byteshuffle.shuffle(CONTROLS["wm, plain"](), wide=True),

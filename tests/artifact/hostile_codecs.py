@@ -15,7 +15,7 @@ from evaluator.artifact import codecs
 from evaluator.artifact.limits import DecodeLimits
 
 _EXPANDED = DecodeLimits().ratio_free_bytes + (1 << 20)
-_COMPRESSED = [codec for codec in codecs._ENCODERS if codec != "none"]
+_COMPRESSED = [codec for codec in codecs.CODECS if codec != "none"]
 
 
 def _cut(codec: str, part: float) -> Maker:

@@ -51,7 +51,10 @@ safetensors.add("storage-range", "tensor past the end", _file({"a": _entry(0, 12
 safetensors.add("storage-range", "negative offset", _file({"a": _entry(-64, 0)}))
 safetensors.add("storage-range", "offsets in reverse", _file({"a": _entry(64, 0)}))
 safetensors.add("storage-range", "shape larger than its bytes", _file({"a": _entry(shape=(1 << 30,))}))
-safetensors.add("storage-range", "shape whose product overflows", _file({"a": _entry(shape=(1 << 32, 1 << 32, 1))}))
+safetensors.add("bad-header", "shape whose product overflows", _file({"a": _entry(shape=(1 << 32, 1 << 32, 1))}))
+safetensors.add(
+    "bad-header", "no elements in 2**117 rows", _file({"a": _entry(0, 0, (0, 1 << 39, 1 << 39, 1 << 39))}, b"")
+)
 safetensors.add("unsupported-dtype", "dtype that does not exist", _file({"a": _entry(dtype="X7")}))
 safetensors.add("unsupported-dtype", "complex dtype", _file({"a": _entry(dtype="C64", shape=(8,))}))
 safetensors.add(

@@ -33,13 +33,13 @@ def test_the_shuffle_is_the_one_of_the_contest() -> None:
 
 
 @stable
-@given(st.binary(max_size=300), st.sampled_from(sorted(codecs._DECODERS)))
+@given(st.binary(max_size=300), st.sampled_from([codec for codec in codecs.CODECS if codec != "none"]))
 def test_decompress_undoes_compress(data: bytes, codec: str) -> None:
     assert codecs.decompress(codecs.compress(data, codec), codec, 300) == data
 
 
 @stable
-@given(st.integers(1, 300), st.sampled_from(sorted(codecs._DECODERS)))
+@given(st.integers(1, 300), st.sampled_from([codec for codec in codecs.CODECS if codec != "none"]))
 def test_the_allowance_is_exact(size: int, codec: str) -> None:
     compressed = codecs.compress(bytes(size), codec)
     assert len(codecs.decompress(compressed, codec, size)) == size

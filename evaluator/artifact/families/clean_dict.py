@@ -66,16 +66,19 @@ def decode(contents: Contents) -> Weights:
         tensors[name] = to_float32(name, values)
         if name in kept_dtypes:
             tensors[name] = cast(name, tensors[name], kept_dtypes[name])
-    label = tree.get("__quant_format__", "none")
-    return Weights(tensors, notes=(f"quantisation format {label!r}",))
+    label = tree.get("__quant_format__")
+    return Weights(tensors, notes=(f"quantisation format {label!r}",) if isinstance(label, str) else ())
 
 
 def _check_schemes(qmeta: Any) -> None:
     if not isinstance(qmeta, dict):
         raise Refused("bad-tree", "qmeta is not a dictionary")
     for name, scheme in qmeta.items():
-        if scheme != {"scheme": "per_row", "axis": 0}:
-            raise Refused("unsupported-scheme", f"{name!r} is quantised by {scheme!r}, not per row")
+        match scheme:
+            # Types first: an array would be compared element by element.
+            case {"scheme": str(kind), "axis": int(axis), **more} if (kind, axis) == ("per_row", 0) and not more:
+                continue
+        raise Refused("unsupported-scheme", f"qmeta says that {name!r} is quantised otherwise than per row")
 
 
 def write(tensors: Mapping[str, Storable], dtypes: Mapping[str, str] | None = None) -> bytes:

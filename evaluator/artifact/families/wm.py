@@ -60,6 +60,8 @@ def decode(contents: Contents) -> Weights:
 
 
 def _is_quantised(name: Any, scheme: Any) -> bool:
+    if not isinstance(name, str):
+        raise Refused("bad-tree", f"'m' has a {type(name).__name__} among its names")
     match scheme:
         case str() if _KEPT.fullmatch(scheme):
             return False
@@ -67,7 +69,9 @@ def _is_quantised(name: Any, scheme: Any) -> bool:
             return True
         case {"type": str(kind), **more} if kind in _TYPES and not more:
             return True
-    raise Refused("unsupported-scheme", f"{name!r} is stored by the scheme {scheme!r}")
+        case str(words) | {"type": str(words)}:
+            raise Refused("unsupported-scheme", f"{name!r} is stored by the scheme {words!r}")
+    raise Refused("unsupported-scheme", f"the scheme of {name!r} is a {type(scheme).__name__}")
 
 
 def _take(stored: dict[str, Array], key: str, reason: str) -> Array:
