@@ -129,8 +129,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
     Attributes:
         rank: which.
-        kind: ``"refused"`` what it read, and ``reason`` says why; ``"raised"`` an exception, perhaps only because a peer
-            was gone; ``"died"``: torchrun names it as the one that ended the run.
+        kind: ``"refused"`` what it read, and ``reason`` says why; ``"raised"`` an exception, perhaps only because a
+            peer was gone; ``"died"``: torchrun names it as the one that ended the run.
         reason, message: for the scorecard.
     """
 

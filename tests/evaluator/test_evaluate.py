@@ -149,7 +149,7 @@ def test_refusals(contest: Path, tmp_path: Path) -> None:
     assert refuse(contest, "--data", tmp_path / "absent")
     assert refuse(contest, "--code", tmp_path / "absent.py") == "bad-code"
     shard.write_bytes(good_shard[:-1])
-    assert refuse(contest) == "shard-size"
+    assert refuse(contest) == "shard-truncated"
     shard.write_bytes(good_shard)
     artifact.write_bytes(good_artifact[: len(good_artifact) // 2])
     assert refuse(contest) == "truncated"
