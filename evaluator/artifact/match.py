@@ -14,7 +14,9 @@ Shape = tuple[int, ...]
 NameMapping = Callable[[Iterable[str]], Mapping[str, str]]
 """From artifact names to canonical names; a name that it does not know maps to itself or is left out."""
 
-_LISTED: Final = 6
+_LISTED: Final = 3
+_DIFFERENCES: Final = 5
+"""A refusal is one line of 500 characters, and both lists of names must be on it."""
 
 
 def match(decoded: Decoded, layout: Mapping[str, Shape], to_canonical: NameMapping) -> dict[str, str]:
@@ -47,7 +49,7 @@ def match(decoded: Decoded, layout: Mapping[str, Shape], to_canonical: NameMappi
     reason = "missing-tensor" if missing else "extra-tensor" if extra else "wrong-shape"
     shapes = {canonical: decoded.shapes[name] for canonical, name in found.items()}
     parts = [
-        "; ".join(differences(shapes, layout)),
+        "; ".join(differences(shapes, layout)[:_DIFFERENCES]),
         _listing("missing", missing),
         _listing("not expected", extra),
         _listing("of the wrong shape", wrong),

@@ -116,7 +116,15 @@ def test_the_message_says_which_parts_the_other_lacks() -> None:
 def test_a_long_list_is_cut() -> None:
     message = refusal({}, layout(layers=9)).message
     assert "39 missing" in message
-    assert "and 33 more" in message
+    assert "and 36 more" in message
+
+
+def test_both_lists_survive_where_everything_differs() -> None:
+    other = {f"transformer.{name}": (7, 7) for name in layout(layers=12)} | layout(layers=2, vocabulary=9, width=4)
+    message = refusal(other, layout(layers=12)).message
+    assert "40 missing: blocks.2." in message
+    assert "51 not expected: transformer." in message
+    assert "of the wrong shape: " in message
 
 
 @pytest.mark.parametrize(("preset", "layers"), [("baseline", 9), ("pr1477", 11)])
