@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 # The mini contest is made once and then found; `make clean` forgets it.
 demo: $(STAMP)
 	@$(BIN)/python -m mini_contest build --out $(MINI)
-	@$(BIN)/evaluate $(MINI)/artifact.ptz --code evaluator/presets/mini.toml --json $(MINI)/scorecard.json --html $(MINI)/report.html
+	@$(BIN)/evaluate $(MINI)/artifact.ptz --json $(MINI)/scorecard.json --html $(MINI)/report.html
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
