@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -12,11 +11,8 @@ from auditor.submission.kernels import Kernel, file_kernels, literal_kernels
 from auditor.submission.outline import language_of, outline
 from auditor.submission.problems import Problem, ProblemKind, ReadLimits
 from auditor.submission.source import Location, PackInfo, Source, make_source
-from auditor.submission.unwrap import EnvironmentWrite, HiddenCode, unwrap
-
-_EXECUTES = re.compile(
-    r"(?<![\w.])(?:exec|eval)\s*\(|\b(?:run_path|run_module|exec_module|SourceFileLoader)\b|[68][45]decode\b"
-)
+from auditor.submission.unwrap import unwrap
+from auditor.submission.values import EnvironmentWrite, HiddenCode
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class _Follow:
                     self.file(path)
         for quoted in found.quoted:
             self._quoted(quoted, beside)
-        if _EXECUTES.search(source.text):
+        if found.executes:
             self._unwrap(source)
 
     def _quoted(self, quoted: str, beside: str) -> None:

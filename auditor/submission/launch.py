@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from auditor.submission.commands import Command, parse_command
 from auditor.submission.logs import Log
 from auditor.submission.metadata import Metadata
-from auditor.submission.unwrap import EnvironmentWrite
+from auditor.submission.values import EnvironmentWrite
 
 
 class SettingSource(enum.StrEnum):

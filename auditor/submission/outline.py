@@ -20,6 +20,9 @@ _CUDA_MARK = re.compile(r"__global__|__device__|cuda_runtime|blockIdx")
 _CPP_MARK = re.compile(
     r"extern\s+\"C\"|std::|template\s*<|namespace\s|PYBIND11|TORCH_LIBRARY|#include\s*<(?:torch|vector)"
 )
+_EXECUTORS = frozenset({"exec", "eval"})
+_RUNNERS = frozenset({"run_path", "run_module", "exec_module", "spec_from_file_location", "SourceFileLoader"})
+_DECODERS = frozenset({"b85decode", "a85decode", "b64decode", "standard_b64decode", "urlsafe_b64decode", "b32decode"})
 _SHORTEST_NATIVE = 60
 
 
@@ -51,11 +54,13 @@ class Outline:
             relative import begins with dots.
         quoted: names of code files that its string literals spell.
         natives: C, C++ and CUDA literals.
+        executes: it calls ``exec`` or the like, or decodes text: there may be code to unwrap.
     """
 
     modules: tuple[str, ...]
     quoted: tuple[str, ...]
     natives: tuple[NativeLiteral, ...]
+    executes: bool
 
 
 def outline(tree: ast.Module) -> Outline:
@@ -63,6 +68,7 @@ def outline(tree: ast.Module) -> Outline:
     modules: dict[str, None] = {}
     quoted: dict[str, None] = {}
     natives: list[NativeLiteral] = []
+    executes = False
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -82,6 +88,7 @@ def outline(tree: ast.Module) -> Outline:
             modules.update({base: None} | {f"{base}{dot}{alias.name}": None for alias in node.names})
         elif isinstance(node, ast.Call):
             _command(node, quoted)
+            executes = executes or _may_execute(node.func)
         for name in node._fields:
             child = getattr(node, name, None)
             if isinstance(child, list):
@@ -89,7 +96,7 @@ def outline(tree: ast.Module) -> Outline:
             elif isinstance(child, ast.AST):
                 waiting.append(child)
     natives.sort(key=lambda native: (native.line, native.column))
-    return Outline(tuple(sorted(modules)), tuple(sorted(quoted)), tuple(natives))
+    return Outline(tuple(sorted(modules)), tuple(sorted(quoted)), tuple(natives), executes)
 
 
 def language_of(name: str, text: str) -> str:
@@ -108,6 +115,13 @@ def _literal(node: ast.Constant, text: str, quoted: dict[str, None], natives: li
     elif len(text) >= _SHORTEST_NATIVE and "(" in text and _NATIVE_MARK.search(text) and ";" in text:
         verbatim = text.count("\n") == (node.end_lineno or node.lineno) - node.lineno
         natives.append(NativeLiteral(text, language_of("", text), node.lineno, node.col_offset, verbatim))
+
+
+def _may_execute(function: ast.expr) -> bool:
+    """``model.eval()`` and ``re.compile()`` are not what is looked for."""
+    if isinstance(function, ast.Attribute):
+        return function.attr in _RUNNERS or function.attr in _DECODERS
+    return isinstance(function, ast.Name) and function.id in _EXECUTORS | _RUNNERS | _DECODERS
 
 
 def _command(node: ast.Call, quoted: dict[str, None]) -> None:

@@ -170,7 +170,9 @@ def _may_explode(owner: Any, name: str, arguments: list[Any]) -> bool:  # noqa: 
         case "replace":
             return len(arguments) < 2 or len(owner) * max(1, len(arguments[1])) > LARGEST
         case "join":
-            return not isinstance(first, list | tuple) or sum(len(x) + len(owner) for x in first) > LARGEST
+            if not isinstance(first, str | list | tuple):
+                return True
+            return len(owner) * len(first) + sum(map(len, first)) > LARGEST
         case "split" | "rsplit" | "splitlines":
             line = "\n" if isinstance(owner, str) else b"\n"
             return bool(owner.count(line if first is None or isinstance(first, bool) else first) > _MOST_ITEMS)
