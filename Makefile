@@ -37,8 +37,11 @@ schema: $(STAMP)
 
 # REFEREE_DATA is the folder of real data (default: ../shared/data).
 bench: $(STAMP)
-	$(BIN)/python benchmarks/mixers.py
-	$(BIN)/python benchmarks/mixing_a_model.py
+	$(BIN)/python benchmarks/mixers.py --json benchmarks/results/mixers.json
+	$(BIN)/python benchmarks/mixing_a_model.py --json benchmarks/results/mixing_a_model.json
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf build dist $(VENV)

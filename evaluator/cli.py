@@ -32,7 +32,7 @@ def _known_eval_preset(_context: click.Context, _option: click.Parameter, value:
     if value is not None:
         try:
             load_eval_preset(value)
-        except ValueError as error:
+        except (ValueError, Refused) as error:
             raise click.BadParameter(str(error)) from None
     return value
 
@@ -44,7 +44,9 @@ def _known_eval_preset(_context: click.Context, _option: click.Parameter, value:
 @click.option("--tokenizer", type=_PATH, help="SentencePiece model that made the shards.")
 @click.option("--code", type=_PATH, multiple=True, help="File or folder whose bytes count; repeatable.")
 @click.option(
-    "--eval-preset", callback=_known_eval_preset, help="How to score; default: the manifest's, the contest's."
+    "--eval-preset",
+    callback=_known_eval_preset,
+    help="How to score: a name or FILE.toml; default: the manifest's, the contest's.",
 )
 @click.option("--contest", help="Contest profile; default: the manifest's, then parameter-golf.")
 @click.option(

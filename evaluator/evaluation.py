@@ -5,59 +5,23 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from msgspec.structs import replace
 
 from evaluator.artifact import Decoded, decode, fits, match
 from evaluator.display import Display
-from evaluator.environment import environment
 from evaluator.job import Job, Progress, Ready, Underway
-from evaluator.ledger import QUANTUM
 from evaluator.refusal import Refused, refusing
 from evaluator.resolve import AUTO, Options, Plan, missing_for_official, resolve
-from evaluator.scorecard import (
-    Artifact,
-    ChunkScore,
-    Coverage,
-    Digests,
-    Model,
-    Normalisation,
-    Scorecard,
-    Size,
-    Status,
-    Time,
-    digest_of,
-    histogram,
-    make_score,
-    score_digest,
-)
+from evaluator.scorecard import Scorecard, Size, make_score
 from evaluator.size import count_code
 from evaluator.stream import ValidationStream, open_stream
-from evaluator.supervise import Outcome, supervise
+from evaluator.summary import Fitted, Run
+from evaluator.supervise import supervise
 from evaluator.verify import StreamFacts, verify_stream
-from reference_model import GPTConfig, NameMap, load_names, load_preset, num_parameters, preset_names, state_layout
+from reference_model import GPTConfig, NameMap, load_names, load_preset, preset_names, state_layout
 from rules.contest.completeness import Coverage as DataCoverage
-
-UNSEEN_FIELDS = (
-    "rope_dims", "rope_base", "rope_ntk_train_len", "mlp_slope", "logit_softcap", "ln_scale", "xsa_last_n",
-    "smear_bos_mask", "value_embed_layers", "attn_gate_mult", "loop_start", "loop_end", "num_loops", "parallel_start",
-    "parallel_skip", "parallel_mix_in_residual", "parallel_merge",
-)  # fmt: skip
-"""Settings of a model that no shape of a tensor reveals; a wrong one loads without error, so they are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """The model that the artifact's tensors fit."""
-
-    preset: str
-    config: GPTConfig
-    names: Mapping[str, str]
 
 
 def evaluate(options: Options, display: Display) -> Scorecard:
@@ -131,8 +95,8 @@ def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> S
         on_event=on_event,
         on_tick=lambda seconds: display.clock(seconds, plan.time_limit),
     )
-    known = _Known(options, plan, decoded, fitted, size, code_digest, decode_seconds)
-    return known.scorecard(outcome, job, verified[0] if verified else None)
+    finished = Run(options, plan, decoded, fitted, size, code_digest, decode_seconds)
+    return finished.scorecard(outcome, job, verified[0] if verified else None)
 
 
 def _in_thread(work: Callable[[], None]) -> Future[None]:
@@ -151,7 +115,7 @@ def _in_thread(work: Callable[[], None]) -> Future[None]:
     return future
 
 
-def _fit(decoded: Decoded, preset: str) -> _Fitted:
+def _fit(decoded: Decoded, preset: str) -> Fitted:
     """Find the model that the tensors belong to.
 
     Raises:
@@ -175,7 +139,7 @@ def _fit(decoded: Decoded, preset: str) -> _Fitted:
             raise Refused("no-preset", f"{found}; name one of {', '.join(preset_names())} with --preset")
         preset = candidates[0]
         config, names = load_preset(preset), load_names(preset)
-    return _Fitted(preset, config, match(decoded, state_layout(config), names.to_canonical))
+    return Fitted(preset, config, match(decoded, state_layout(config), names.to_canonical))
 
 
 def _require_hardware(plan: Plan, devices: tuple[str, ...]) -> None:
@@ -188,129 +152,3 @@ def _require_hardware(plan: Plan, devices: tuple[str, ...]) -> None:
             f"official runs of {plan.profile.name} need {needed.gpus} x {needed.gpu_name}; "
             f"this run has {len(devices)} x {', '.join(sorted(set(devices)))}",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known before the run, to be joined with what came out of it."""
-
-    options: Options
-    plan: Plan
-    decoded: Decoded
-    fitted: _Fitted
-    size: Size
-    code_digest: str
-    decode_seconds: float
-
-    def scorecard(self, outcome: Outcome, job: Job, verified: tuple[ValidationStream, StreamFacts] | None) -> Scorecard:
-        """The scorecard of a run that ended one way or the other."""
-        done, plan = outcome.done, self.plan
-        complete = outcome.status == "done" and done is not None and verified is not None
-        devices = outcome.ready.devices if outcome.ready else ()
-        card = Scorecard(
-            status=self._status(outcome),
-            label="official" if complete and self.options.official and done and done.exactly_once else "practice",
-            unofficial=self._unofficial(outcome),
-            contest=plan.profile.name,
-            message=outcome.message or None,
-            reason={"over-time": "over-time", "died": "process-died"}.get(outcome.status),
-            size=self.size,
-            time=Time(
-                plan.time_limit,
-                outcome.seconds,
-                done.phases if done else {},
-                {"decode": self.decode_seconds, "start": outcome.started_in},
-            ),
-            artifact=self._artifact(),
-            model=self._model(done.adapted if done else 0),
-            scoring=plan.settings,
-            processes=len(devices),
-            environment=environment(", ".join(sorted(set(devices)))),
-            chunks=_chunks(outcome),
-        )
-        if not (complete and done and verified):
-            return _partly(card, outcome)
-        stream, facts = verified
-        nll = np.load(job.scores, allow_pickle=False)
-        digests = Digests(
-            artifact=self.decoded.sha256,
-            data=digest_of([facts.tokens_sha256, facts.bytes_sha256]),
-            tokenizer=facts.tokenizer_sha256,
-            model=digest_of(self.fitted.config.to_mapping()),
-            code=self.code_digest,
-            settings=digest_of(plan.settings),
-        )
-        score = make_score(done.total, done.scored, done.credited_bytes)
-        return replace(
-            card,
-            bpb=score.bpb if score else None,
-            digest=score_digest(digests, nll, done.total),
-            score=score,
-            coverage=Coverage(
-                positions=stream.positions,
-                scored=len(nll),
-                exactly_once=done.exactly_once,
-                data=facts.completeness.coverage.value,
-                documents=facts.documents,
-                notes=(facts.completeness.evidence,),
-            ),
-            digests=digests,
-            normalisation=_normalisation(done.proofs),
-            histogram=histogram(nll),
-            message=_over_bytes(self.size),
-            reason="over-bytes" if self.size.total > self.size.limit else None,
-        )
-
-    def _status(self, outcome: Outcome) -> Status:
-        if outcome.status == "died":
-            return "failed"
-        if outcome.status == "over-time":
-            return "over-time"
-        return "over-bytes" if self.size.total > self.size.limit else "scored"
-
-    def _unofficial(self, outcome: Outcome) -> tuple[str, ...]:
-        if not self.options.official:
-            return ("practice: --official was not given",)
-        if outcome.done and not outcome.done.exactly_once:
-            return ("not every position was scored exactly once",)
-        return ()
-
-    def _artifact(self) -> Artifact:
-        d = self.decoded
-        return Artifact(d.codec, d.container, d.family, d.raw_bytes, len(d.shapes), d.tier, d.notes)
-
-    def _model(self, adapted: int) -> Model:
-        config = self.fitted.config.to_mapping()
-        unseen = tuple(f"{name} = {config[name]}" for name in UNSEEN_FIELDS if name in config)
-        return Model(self.fitted.preset, num_parameters(self.fitted.config), adapted, config, unseen)
-
-
-def _chunks(outcome: Outcome) -> tuple[ChunkScore, ...]:
-    return tuple(
-        ChunkScore(event.position, event.nll * QUANTUM, event.credited_bytes, seconds)
-        for event, seconds in outcome.progress
-    )
-
-
-def _partly(card: Scorecard, outcome: Outcome) -> Scorecard:
-    """A run without a score: what was done so far, in a place where nobody takes it for one."""
-    if not outcome.progress:
-        return card
-    last = outcome.progress[-1][0]
-    score = make_score(last.nll, last.scored, last.credited_bytes)
-    so_far = f"; {score.bpb:.4f} bpb over those" if score and outcome.status == "over-time" else ""
-    return replace(card, message=f"{card.message}: {last.position:,} of {last.positions:,} positions credited{so_far}")
-
-
-def _over_bytes(size: Size) -> str | None:
-    if size.total <= size.limit:
-        return None
-    return f"{size.total:,} bytes are {size.total - size.limit:,} over the cap of {size.limit:,}"
-
-
-def _normalisation(proofs: list[tuple[int, float, float]]) -> Normalisation | None:
-    if not proofs:
-        return None
-    return Normalisation(
-        tuple(position for position, _, _ in proofs), max(p[1] for p in proofs), max(p[2] for p in proofs)
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -127,13 +128,22 @@ def eval_preset_names() -> list[str]:
 
 
 def load_eval_preset(name: str) -> ScoringSettings:
-    """The evaluation preset ``name``.
+    """The evaluation preset ``name``; a name that ends in ``.toml`` is a file of one's own.
 
     Raises:
-        ValueError: no such preset; the message names those there are.
+        ValueError: no such preset (the message names those there are), or the file is no TOML.
+        Refused: a setting in it cannot be.
     """
-    if name not in eval_preset_names():
-        raise ValueError(f"no evaluation preset {name!r}; there are {', '.join(eval_preset_names())}")
-    text = (resources.files("evaluator") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
-    return settings_from(table.get("scoring", {}), f"evaluation preset {name}")
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{name}: {error}") from None
+    elif name in eval_preset_names():
+        text = (resources.files("evaluator") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise ValueError(f"no evaluation preset {name!r}; there are {', '.join(eval_preset_names())}, or FILE.toml")
+    tables = tomllib.loads(text)
+    if "scoring" not in tables:
+        raise ValueError(f"{name} has no table [scoring]")
+    return settings_from(tables["scoring"], f"evaluation preset {name}")
