@@ -53,8 +53,12 @@ PATH_TRAIN = 1 << 17
 """Names training files."""
 ARTIFACT = 1 << 18
 """Serialised, or read back from a serialised file."""
-SEQUENTIAL = 1 << 19
-"""The target compared with another gold score."""
+GOLD_COMPARED = 1 << 19
+"""Compares two scores of one token, both gathered at the target."""
+STREAM = 1 << 21
+"""The token stream itself, before any slice."""
+SUMMED = 1 << 20
+"""Reduced over positions."""
 
 _T = TypeVar("_T", "Token", "Read")
 
@@ -264,8 +268,8 @@ class Lattice:
         if (a.marks and b.regions) or (b.marks and a.regions):
             found = [*self.conflicts(a, b), *self.conflicts(b, a)]
             if found:
-                present = {(f.mark, f.region and f.region.deps) for f in facts if f.kind == "conflict"}
-                facts = facts | {f for f in found if (f.mark, f.region and f.region.deps) not in present}
+                present = {_conflict_key(f) for f in facts if f.kind == "conflict"}
+                facts = facts | {f for f in found if _conflict_key(f) not in present}
         result = self.make(
             a.flags | b.flags,
             a.deps | b.deps,
@@ -292,6 +296,13 @@ class Lattice:
     def forget(self) -> None:
         """Drop memoised unions: a loop has ended, so dependencies that differed may now meet."""
         self._unions.clear()
+
+
+def _conflict_key(fact: Fact) -> object:
+    """One conflict per place of learning is evidence enough."""
+    if fact.mark is None:
+        return None
+    return fact.mark.kind, fact.mark.site, fact.certain, frozenset(r.span for r in fact.mark.regions)
 
 
 def overlap(mark: Mark, scored: Region) -> bool | None:

@@ -1,0 +1,474 @@
+"""Calls: functions and classes of the program, attributes, decorators, imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from auditor.flow import ir
+from auditor.flow import provenance as P
+from auditor.flow.engine import Frame
+from auditor.flow.expressions import Expressions
+from auditor.flow.provenance import Fact, Site
+from auditor.flow.values import (
+    Array,
+    Bound,
+    ClassObj,
+    Closure,
+    Const,
+    Dict,
+    External,
+    Instance,
+    Method,
+    Obj,
+    Scope,
+    Seq,
+    Top,
+    Tuple,
+    Union,
+    Value,
+)
+
+MAX_DEPTH = 40
+_TRANSPARENT_CALLS = {"torch.nn.parallel.DistributedDataParallel"}
+
+
+class Program(Protocol):
+    """The files that the interpretation may enter."""
+
+    def module(self, dotted: str, importer: str) -> str | None:
+        """The file of a module of the submission, None for a library."""
+
+    def load(self, file: str) -> ir.Module | None:
+        """A file, lowered; None where it cannot be parsed."""
+
+
+class Calls(Expressions):
+    """Calls and attributes. ``library`` models what the program imports."""
+
+    def __init__(
+        self,
+        program: Program,
+        environment: Mapping[str, str],
+        logged: Mapping[str, str],
+        budget: int,
+        all_flags: bool = False,
+    ) -> None:
+        super().__init__(budget)
+        self.program = program
+        self.environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", **environment}
+        self.logged = {name.lower(): value for name, value in logged.items()}
+        self.all_flags = all_flags
+        self.kept = []
+        self.modules: dict[str, Scope] = {}
+        self.grad = self.lattice.none
+        self.files: dict[str, Value] = {}
+        self.hooks: list[Value] = []
+        self.reported: dict[Fact, tuple[Site, tuple[Site, ...]]] = {}
+        self.scores: list[tuple[Site, int]] = []
+        self.updates: dict[tuple[Site, str], P.Mark] = {}
+        self.branches: dict[Site, set[bool]] = {}
+        self.entered: set[int] = set()
+        self.events: list[tuple[str, Site, tuple[Site, ...]]] = []
+
+    def block(self, body: list[ir.Stmt]) -> bool:
+        """Run statements."""
+        raise NotImplementedError
+
+    def note_branch(self, node: ir.If, taken: bool) -> None:
+        """Remember which sides of a decided branch ran, so that the rest can be called dormant."""
+        self.branches.setdefault(self.lattice.site, set()).add(taken)
+
+    def is_setting(self, test: Value) -> bool:
+        """Whether a decided condition is a switch of the launch configuration."""
+        return isinstance(test, Const) and isinstance(test.value, bool | int | str)
+
+    @staticmethod
+    def is_main_guard(test: ir.Expr) -> bool:
+        """``__name__ == "__main__"``."""
+        return isinstance(test, ir.Compare) and isinstance(test.left, ir.Name) and test.left.id == "__name__"
+
+    def environment_has(self, name: str) -> bool:
+        return name in self.environment
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def import_file(self, file: str, main: bool = False) -> Scope:
+        """Run a file's top level once; its names."""
+        scope = self.modules.get(file)
+        if scope is not None:
+            return scope
+        scope = self.modules[file] = Scope(None, file, self.lattice.none)
+        scope.names["__name__"] = self.const("__main__" if main else file.rpartition("/")[2].removesuffix(".py"))
+        scope.names["__file__"] = self.const(file)
+        module = self.program.load(file)
+        if module is None:
+            self.reasons[f"{file}: not parsable"] = None
+            return scope
+        self.run_in(scope, module.body, None)
+        return scope
+
+    def run_in(self, scope: Scope, body: list[ir.Stmt], cls: ClassObj | None) -> None:
+        """Run a module's or class's body in its scope."""
+        file, self.file = self.file, scope.file
+        outer_loops, self.loops = self.loops, self.loops if cls else []
+        self.frames.append(Frame(None, scope, self.lattice.site if self.frames else Site("", 0), self.heap.depth))
+        try:
+            self.block(body)
+        finally:
+            self.frames.pop()
+            self.file = file
+            self.loops = outer_loops
+        if cls is not None:
+            for value in scope.names.values():
+                inner = value.function if isinstance(value, Bound) else value
+                if isinstance(inner, Closure):
+                    inner.owner = cls
+
+    def _call(self, node: ir.Call) -> Value:
+        function = self.eval(node.func)
+        args: list[Value] = []
+        for arg in node.args:
+            if isinstance(arg, ir.Starred):
+                value = self.eval(arg.value)
+                known = self.known_items(value)
+                args += known if known is not None else [self.elements(value)]
+            else:
+                args.append(self.eval(arg))
+        keywords: dict[str, Value] = {}
+        for name, expr in node.keywords:
+            value = self.eval(expr)
+            if name is not None:
+                keywords[name] = value
+            elif isinstance(value, Dict):
+                keywords.update({k: v for k, v in value.known.items() if isinstance(k, str)})
+        self.at(node)
+        return self.call(function, args, keywords)
+
+    def call(self, function: Value, args: list[Value], keywords: dict[str, Value]) -> Value:  # noqa: PLR0911
+        if isinstance(function, Closure):
+            return self.call_closure(function, args, keywords)
+        if isinstance(function, Bound):
+            return self.call(function.function, [*function.args, *args], {**function.keywords, **keywords})
+        if isinstance(function, External):
+            return self.call_library(function.name, args, keywords, None)
+        if isinstance(function, Method):
+            return self.call_library(function.name, [function.owner, *args], keywords, function.owner)
+        if isinstance(function, ClassObj):
+            return self.instantiate(function, args, keywords)
+        if isinstance(function, Instance):
+            return self.call_instance(function, args, keywords)
+        if isinstance(function, Union):
+            return self._call_union(function, args, keywords)
+        return self.call_unknown(function, args, keywords)
+
+    def _call_union(self, function: Union, args: list[Value], keywords: dict[str, Value]) -> Value:
+        targets = [f for f in function.items if not isinstance(f, Const)]
+        if len(targets) == 1:
+            return self.call(targets[0], args, keywords)
+        results: list[Value] = []
+        for target in targets[:4]:
+
+            def run(target: Value = target) -> bool:
+                results.append(self.call(target, args, keywords))
+                return True
+
+            self.fork(run, lambda: True) if len(targets) > 1 else run()
+        return self.join_all(results) if results else self.top()
+
+    def call_unknown(self, function: Value, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """A call of something unknown: the result may hold whatever went in."""
+        prov = self.prov_of([function, *args, *keywords.values()])
+        for value in [*args, *keywords.values()]:
+            if isinstance(value, Closure) and value.function.name != "<lambda>" and id(value.function) not in self.entered:
+                self.call(value, [], {})
+        flags = prov.flags | P.OPAQUE
+        return Array(self.lattice.change(prov, flags=flags, deps=prov.deps | self.impure_deps(), reads=()))
+
+    def opaque_call(self, args: list[Value], keywords: dict[str, Value], why: str) -> Value:
+        """Compiled code: whatever goes in may come out, through the result and through every array argument."""
+        values = [*args, *keywords.values()]
+        prov = self.lattice.flagged(self.prov_of(values), P.OPAQUE)
+        prov = self.lattice.change(prov, tokens=(), reads=())
+        for value in values:
+            if isinstance(value, Array) and not value.role and not value.prov.flags & P.VAL:
+                self.write(value, prov)
+        self.events.append((why, self.lattice.site, self.stack()))
+        return Top(prov)
+
+    def call_closure(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Run a function of the program."""
+        node = closure.function
+        active = sum(1 for f in self.frames if f.function is node)
+        if len(self.frames) > MAX_DEPTH or active > 1:
+            return self.call_unknown(closure, args, keywords)
+        if id(node) in self.kernels:
+            return self.opaque_call(args, keywords, "kernel")
+        self.entered.add(id(node))
+        scope = Scope(closure.scope, node.file, self.lattice.none)
+        scope.globals_ = node.global_names
+        self._bind_parameters(closure, scope, args, keywords)
+        site = self.lattice.site
+        frame = Frame(node, scope, site, self.heap.depth)
+        frame.owner, frame.first = closure.owner, args[0] if args else None
+        loops = len(self.loops)
+        self.frames.append(frame)
+        file, self.file = self.file, node.file
+        # `break` and `continue` inside the function belong to its own loops: jumps look at the innermost one.
+        try:
+            goes_on = self.block(node.body)
+        finally:
+            self.frames.pop()
+            del self.loops[loops:]
+            self.file = file
+            self.lattice.site = site
+        if frame.exits:
+            self.absorb(frame.exits, goes_on or len(frame.returns) > len(frame.exits))
+        if node.generator:
+            return Seq(None, self.join_all(frame.yields) if frame.yields else None, self.lattice.none, "generator")
+        if goes_on and frame.returns and not self._always_none(frame):
+            return self.join(self.join_all(frame.returns), self.nothing)
+        return self.join_all(frame.returns)
+
+    @staticmethod
+    def _always_none(frame: Frame) -> bool:
+        return all(isinstance(v, Const) and v.value is None for v in frame.returns)
+
+    kernels: set[int] = set()
+
+    def _bind_parameters(self, closure: Closure, scope: Scope, args: list[Value], keywords: dict[str, Value]) -> None:
+        rest = list(args)
+        remaining = dict(keywords)
+        for parameter in closure.function.parameters:
+            name = parameter.name
+            if parameter.kind == "*":
+                scope.names[name] = Tuple(tuple(rest), self.lattice.none)
+                rest = []
+            elif parameter.kind == "**":
+                scope.names[name] = Dict(remaining, self.lattice.none)
+                remaining = {}
+            elif parameter.kind == "positional" and rest:
+                scope.names[name] = rest.pop(0)
+            elif name in remaining:
+                scope.names[name] = remaining.pop(name)
+            elif name in closure.defaults:
+                scope.names[name] = closure.defaults[name]
+            else:
+                scope.names[name] = self.top()
+
+    # -- classes -----------------------------------------------------------------------------------------------------
+
+    def bases(self, cls: Value) -> list[Value]:
+        """A class and its ancestors, nearest first."""
+        result: list[Value] = []
+        todo = [cls]
+        while todo and len(result) < 30:
+            current = todo.pop(0)
+            if any(current is seen for seen in result):
+                continue
+            result.append(current)
+            if isinstance(current, ClassObj):
+                todo = [*current.bases, *todo]
+        return result
+
+    def inherits(self, cls: Value, *names: str) -> bool:
+        """Whether a class descends from a library class whose dotted name ends with one of these."""
+        return any(isinstance(b, External) and b.name.rpartition(".")[2] in names for b in self.bases(cls))
+
+    def find(self, cls: Value, name: str, after: Value | None = None) -> Value | None:
+        """A class attribute, looked up along the ancestors (behind ``after`` for super())."""
+        skip = after is not None
+        for base in self.bases(cls):
+            if skip:
+                skip = base is not after
+                continue
+            if isinstance(base, ClassObj) and name in base.attrs:
+                return base.attrs[name]
+        return None
+
+    def instantiate(self, cls: ClassObj, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Make an instance."""
+        instance = Instance(cls, self.lattice.none)
+        init = self.find(cls, "__init__")
+        if init is not None:
+            self.call(init, [instance, *args], keywords)
+            return instance
+        fields = [n for b in reversed(self.bases(cls)) if isinstance(b, ClassObj) for n, v in b.attrs.items() if not isinstance(v, Closure)]
+        for name, value in [*zip(fields, args, strict=False), *keywords.items()]:
+            instance.attrs[name] = value
+        if self.inherits(cls, "Optimizer"):
+            self.call_library("torch.optim.Optimizer", [instance, *args], keywords, instance)
+        return instance
+
+    def call_instance(self, instance: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """``instance(...)``."""
+        for name in ("__call__", "forward"):
+            method = self.find(instance.cls, name) or instance.attrs.get(name)
+            if method is not None:
+                bound = name not in instance.attrs or self.find(instance.cls, name) is not None
+                result = self.call(method, [instance, *args] if bound else args, keywords)
+                self.run_hooks(args)
+                return result
+        if isinstance(instance.cls, External):
+            return self.call_layer(instance, args, keywords)
+        return self.call_unknown(instance, args, keywords)
+
+    def run_hooks(self, args: list[Value]) -> None:
+        """Forward hooks see what went in."""
+        if not self.hooks or not args:
+            return
+        hooks, self.hooks = self.hooks, []
+        prov = self.prov_of(args)
+        value = Array(self.lattice.change(prov, tokens=(), reads=()))
+        for hook in hooks:
+            self.call(hook, [self.top(), Tuple((value,), self.lattice.none), value], {})
+        self.hooks = hooks
+
+    # -- attributes --------------------------------------------------------------------------------------------------
+
+    def attribute(self, owner: Value, name: str) -> Value:  # noqa: PLR0911, PLR0912, C901
+        if isinstance(owner, External):
+            return self.external_member(owner.name, name)
+        if isinstance(owner, Instance):
+            return self._instance_attribute(owner, name)
+        if isinstance(owner, Scope):
+            return owner.names.get(name) or Top(self.lattice.none)
+        if isinstance(owner, ClassObj):
+            value = self.find(owner, name)
+            if value is not None:
+                return self._class_member(owner, value)
+            if name == "apply" and self.find(owner, "forward") is not None:
+                forward = self.find(owner, "forward")
+                if forward is not None:
+                    inner = forward.function if isinstance(forward, Bound) else forward
+                    return Bound(inner, (self.top(),), {}, self.lattice.none)
+            return Method(owner, name, self.lattice.none)
+        if isinstance(owner, Union):
+            found = [self.attribute(v, name) for v in owner.items if not (isinstance(v, Const) and v.value is None)]
+            return self.join_all(found) if found else self.top()
+        if isinstance(owner, Closure | Bound):
+            return owner if name in {"__wrapped__", "_orig_mod"} else Method(owner, name, self.lattice.none)
+        return self.library_attribute(owner, name)
+
+    def _class_member(self, owner: ClassObj, value: Value) -> Value:
+        if isinstance(value, Bound) and "classmethod" in value.keywords:
+            return Bound(value.function, (owner,), {}, self.lattice.none)
+        if isinstance(value, Bound) and "staticmethod" in value.keywords:
+            return value.function
+        return value
+
+    def _instance_attribute(self, owner: Instance, name: str) -> Value:
+        value = owner.attrs.get(name)
+        if value is not None:
+            return value
+        if isinstance(owner.cls, External):
+            if owner.cls.name == "super":
+                return self._super_attribute(owner, name)
+            return self.library_attribute(owner, name)
+        member = self.find(owner.cls, name)
+        if isinstance(member, Bound):
+            if "property" in member.keywords:
+                return self.call(member.function, [owner], {})
+            if "classmethod" in member.keywords:
+                return Bound(member.function, (owner.cls,), {}, self.lattice.none)
+            if "staticmethod" in member.keywords:
+                return member.function
+            return Bound(member, (owner,), {}, self.lattice.none)
+        if isinstance(member, Closure):
+            return Bound(member, (owner,), {}, self.lattice.none)
+        if member is not None:
+            return member
+        if name in {"module", "_orig_mod"}:
+            return owner
+        if name == "__class__":
+            return owner.cls
+        getter = self.find(owner.cls, "__getattr__")
+        if getter is not None:
+            return self.call(getter, [owner, self.const(name)], {})
+        return self.library_attribute(owner, name)
+
+    def _super_attribute(self, proxy: Instance, name: str) -> Value:
+        this, cls = proxy.attrs["this"], proxy.attrs["class"]
+        member = self.find(this.cls if isinstance(this, Instance) else cls, name, after=cls)
+        if isinstance(member, Closure | Bound):
+            return Bound(member, (this,), {}, self.lattice.none)
+        if name == "__init__" and isinstance(this, Instance) and self.inherits(this.cls, "Optimizer"):
+            return Bound(External("torch.optim.Optimizer", self.lattice.none), (this,), {}, self.lattice.none)
+        if member is None and isinstance(this, Instance):
+            return Method(this, name, self.lattice.none)
+        return member or self.top()
+
+    def set_attribute(self, owner: Value, name: str, value: Value) -> None:
+        if isinstance(owner, Union):
+            for item in owner.items:
+                self.set_attribute(item, name, value)
+        elif isinstance(owner, Instance | ClassObj):
+            self.heap.touch(owner)
+            attrs = dict(owner.attrs) if isinstance(owner, ClassObj) else owner.attrs
+            attrs[name] = value
+            owner.attrs = attrs
+        elif isinstance(owner, Scope):
+            self.heap.touch(owner)
+            owner.names[name] = value
+        elif isinstance(owner, Array) and name in {"data", "grad"}:
+            if name == "data":
+                self.write(owner, self.deep(value), replace=True)
+            elif isinstance(value, Array | Top):
+                self.grad = self.lattice.union(self.grad, value.prov)
+        elif isinstance(owner, Array) and name == "requires_grad":
+            if self.truth(value) is not False and not owner.role:
+                self.heap.touch(owner)
+                owner.role = "leaf"
+        elif isinstance(owner, Closure | Bound | External | Const):
+            return
+        elif isinstance(owner, Obj):
+            self.heap.touch(owner)
+            owner.prov = self.lattice.union(owner.prov, self.deep(value))
+
+    def decorate(self, decorator: Value, value: Value) -> Value:
+        """Apply a decorator: those of libraries change nothing that matters here, with few exceptions."""
+        name = decorator.name if isinstance(decorator, External | Method) else ""
+        last = name.rpartition(".")[2]
+        if last in {"property", "cached_property"}:
+            return Bound(value, (), {"property": self.nothing}, self.lattice.none)
+        if last in {"staticmethod", "classmethod"}:
+            return Bound(value, (), {last: self.nothing}, self.lattice.none)
+        if name.startswith("triton") and isinstance(value, Closure):
+            self.kernels = self.kernels | {id(value.function)}
+            return value
+        if isinstance(decorator, Closure):
+            result = self.call(decorator, [value], {})
+            return result if not isinstance(result, Const | Array) else value
+        return value
+
+    # -- to be modelled by the library -------------------------------------------------------------------------------
+
+    def call_library(self, name: str, args: list[Value], keywords: dict[str, Value], owner: Value | None) -> Value:
+        """Call a library function, or a method of a library value (then ``owner`` is the first argument)."""
+        raise NotImplementedError
+
+    def call_layer(self, layer: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Call an instance of a library class."""
+        raise NotImplementedError
+
+    def library_attribute(self, owner: Value, name: str) -> Value:
+        """An attribute of a library value."""
+        raise NotImplementedError
+
+    def external_member(self, module: str, name: str) -> Value:
+        """``module.name`` of a library."""
+        raise NotImplementedError
+
+    def report(self, values: list[Value]) -> None:
+        """Values are printed or logged: what a reported score carries becomes evidence."""
+        prov = self.prov_of(values)
+        if not prov.flags & P.BITS or not prov.flags & P.VAL:
+            return
+        site = self.lattice.site
+        stack = self.stack()
+        self.scores.append((site, prov.flags))
+        for fact in prov.facts:
+            self.reported.setdefault(fact, (site, stack))
+
+
+__all__ = ["Any", "Calls", "Program"]

@@ -1,0 +1,92 @@
+"""Models of what submissions import: dispatch by name, and the default.
+
+The default is the heart: a library function gives a value computed from all its arguments. Only what changes the
+provenance in another way has a model of its own, in :mod:`library_python`, :mod:`library_tensors` and
+:mod:`library_training`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from auditor.flow import library_python, library_tensors, library_training
+from auditor.flow import provenance as P
+from auditor.flow.library_call import LibraryCall, Model
+from auditor.flow.statements import Interpreter
+from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Value
+
+_FUNCTIONS: dict[str, Model] = {
+    **library_tensors.FUNCTIONS,
+    **library_training.FUNCTIONS,
+    **library_python.FUNCTIONS,
+}
+_METHODS: dict[str, Model] = {**_FUNCTIONS, **library_tensors.METHODS, **library_training.METHODS}
+_CONSTANTS = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "numpy.pi": math.pi}
+_VIEWS = {"T", "mT", "data", "flat", "real", "H"}
+_SHAPES = {"shape", "ndim", "dtype", "device", "itemsize", "nbytes", "is_cuda", "requires_grad", "strides"}
+
+
+class Auditing(Interpreter):
+    """The interpreter with its library."""
+
+    def external_member(self, module: str, name: str) -> Value:
+        dotted = f"{module}.{name}"
+        if dotted in _CONSTANTS:
+            return self.const(_CONSTANTS[dotted])
+        if dotted == "sys.argv":
+            return Seq([self.const("train_gpt.py")], None, self.lattice.none)
+        return External(dotted, self.lattice.none)
+
+    def call_library(self, name: str, args: list[Value], keywords: dict[str, Value], owner: Value | None) -> Value:
+        last = name.rpartition(".")[2]
+        if owner is None:
+            model = _FUNCTIONS.get(name) or (_FUNCTIONS.get(last) if not name.startswith("builtins.") else None)
+        elif isinstance(owner, Seq | Dict | Tuple) or (isinstance(owner, Const | Top) and last in library_python.TEXT):
+            model = library_python.CONTAINER_METHODS.get(last) or _METHODS.get(last)
+        else:
+            model = _METHODS.get(last)
+        call = LibraryCall(self, name, last, args, keywords, owner)
+        result = model(call) if model is not None else None
+        return result if result is not None else library_tensors.default(call)
+
+    def call_layer(self, layer: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
+        call = LibraryCall(self, "layer", "layer", [layer, *args], keywords, layer)
+        return library_training.call_layer(call)
+
+    def index_instance(self, owner: Instance, index: Value) -> Value:
+        getter = self.find(owner.cls, "__getitem__")
+        if getter is not None:
+            return self.call(getter, [owner, index], {})
+        items = owner.attrs.get("_items")
+        if items is not None:
+            return self.load_item(items, index)
+        return Top(self.lattice.union(self.deep(owner), self.deep(index)))
+
+    def call_factory(self, owner: Dict) -> Value:
+        return self.call(owner.factory, [], {}) if owner.factory is not None else self.top()
+
+    def library_attribute(self, owner: Value, name: str) -> Value:
+        if isinstance(owner, Array):
+            if name in _VIEWS:
+                return owner
+            if name == "grad":
+                return Array(self.grad)
+            if name in _SHAPES:
+                return self._shape(owner, name)
+        if name == "__dict__" and isinstance(owner, Instance):
+            return Dict(dict(owner.attrs), self.lattice.none)
+        if name == "param_groups":
+            params = owner.attrs.get("params") if isinstance(owner, Instance) else None
+            group = Dict({"params": params} if params is not None else {}, self.lattice.none)
+            group.key, group.element = self.top(), self.top()
+            return Seq([group], None, self.lattice.none)
+        if isinstance(owner, Top | Const) and name in {"parent", "name", "stem", "stdout", "returncode"}:
+            return Top(self.lattice.flagged(owner.prov, 0, P.VAL))
+        if isinstance(owner, Top) and name in _SHAPES:
+            return Top(self.lattice.none, self.numbers.of((name, owner.affine, id(owner))))
+        return Method(owner, name, self.lattice.none)
+
+    def _shape(self, owner: Array, name: str) -> Value:
+        self.keep(owner)
+        size = Top(self.lattice.none, self.numbers.of(("size", id(owner))))
+        return Seq(None, size, self.lattice.none) if name in {"shape", "strides"} else size

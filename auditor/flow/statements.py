@@ -1,0 +1,321 @@
+"""Statements: branches, loops, definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from auditor.flow import ir
+from auditor.flow import provenance as P
+from auditor.flow.calls import Calls
+from auditor.flow.engine import Running
+from auditor.flow.provenance import Fact, Iteration
+from auditor.flow.values import (
+    Array,
+    ClassObj,
+    Closure,
+    Const,
+    Dict,
+    External,
+    Instance,
+    Obj,
+    Scope,
+    Seq,
+    Top,
+    Tuple,
+    Union,
+    Value,
+)
+
+UNROLLED = 3
+"""Loops with a known number of iterations up to this are run as they are; others stand for two iterations."""
+
+
+class Interpreter(Calls):
+    """The whole interpreter."""
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self._statements: dict[type, Callable[[Any], bool]] = {
+            ir.Evaluate: self._evaluate, ir.Assign: self._assign, ir.AugAssign: self._augmented,
+            ir.Return: self._return, ir.Jump: self._jump, ir.If: self._if, ir.Loop: self._loop, ir.Try: self._try,
+            ir.With: self._with, ir.Function: self._function, ir.Class: self._class, ir.Import: self._import,
+            ir.Delete: self._delete, ir.Match: self._match,
+        }  # fmt: skip
+
+    def block(self, body: list[ir.Stmt]) -> bool:
+        """Run statements; whether the path goes on after them."""
+        for statement in body:
+            self.at(statement)
+            if not self._statements[type(statement)](statement):
+                return False
+        return True
+
+    def _evaluate(self, node: ir.Evaluate) -> bool:
+        value = self.eval(node.value)
+        return not (isinstance(value, External) and value.name == "never")
+
+    def _assign(self, node: ir.Assign) -> bool:
+        value = self.eval(node.value)
+        for target in node.targets:
+            self.store(target, value)
+        return True
+
+    def _augmented(self, node: ir.AugAssign) -> bool:
+        right = self.eval(node.value)
+        self.at(node)
+        if isinstance(node.target, ir.Subscript):
+            owner, index = self.eval(node.target.value), self.eval(node.target.index)
+            old = self.load_item(owner, index, reading=False)
+            self.store_item(owner, index, self.binary(node.op, old, right), accumulate=True)
+            return True
+        old = self.eval(node.target)
+        if isinstance(old, Array):
+            result = self.binary(node.op, old, right)
+            if self.write(old, result.prov) and not isinstance(node.target, ir.Name):
+                return True
+            if old.role or old.base is not None:
+                return True
+            if isinstance(result, Array):
+                result.start = None
+            self.store(node.target, self.with_prov(old, result.prov) if not isinstance(result, Array) else result)
+            return True
+        if isinstance(old, Seq) and node.op == "+":
+            self.extend(old, right)
+            return True
+        value = self.binary(node.op, old, right)
+        if isinstance(value, Const) and any(loop.abstract for loop in self.loops):
+            value = Top(
+                self.lattice.change(value.prov, deps=value.prov.deps | self.impure_deps()), self.numbers.fresh()
+            )
+        self.store(node.target, value)
+        return True
+
+    def _return(self, node: ir.Return) -> bool:
+        frame = self.frames[-1]
+        frame.returns.append(self.eval(node.value) if node.value is not None else self.nothing)
+        if self.heap.depth > frame.depth:
+            frame.exits.append(self.heap.since(frame.depth))
+        return False
+
+    def _jump(self, node: ir.Jump) -> bool:
+        if node.kind == "raise" or not self.loops:
+            return False
+        loop = self.loops[-1]
+        states = self.heap.since(loop.depth)
+        (loop.breaks if node.kind == "break" else loop.continues).append(states)
+        return False
+
+    # -- branches ----------------------------------------------------------------------------------------------------
+
+    def _if(self, node: ir.If) -> bool:
+        test = self.eval(node.test)
+        truth = self.truth(test)
+        if truth is None and self.is_main_guard(node.test):
+            truth = True
+        if truth is not None:
+            self.note_branch(node, truth)
+            if self.all_flags and not truth and self.is_setting(test):
+                return self.fork(lambda: self.block(node.body), lambda: self.block(node.orelse))
+            return self.block(node.body if truth else node.orelse)
+        oracle = None
+        if test.prov.flags & P.GOLD_COMPARED:
+            oracle = Fact("oracle", self.lattice.site, ((self.lattice.site, "two scores of the same token are compared"),))
+
+        def joined(a: dict[Obj, Any], b: dict[Obj, Any]) -> None:
+            if oracle is not None:
+                self._mark_choice(a, b, oracle)
+
+        return self.fork(lambda: self.block(node.body), lambda: self.block(node.orelse), joined)
+
+    def _mark_choice(self, a: dict[Obj, Any], b: dict[Obj, Any], fact: Fact) -> None:
+        """Variables that a comparison of two gold scores has chosen carry that fact."""
+        for states in (a, b):
+            for obj, state in states.items():
+                names = state if isinstance(obj, Scope) else None
+                for name, value in (names or {}).items():
+                    before = obj.names.get(name) if isinstance(obj, Scope) else None
+                    if value is not before and value.prov.flags & P.NLL and not value.prov.flags & P.SUMMED:
+                        names[name] = self.add_facts(value, [fact])  # type: ignore[index]  # a Scope's state is a dict
+                if isinstance(obj, Array) and state[0].flags & P.NLL:
+                    prov = self.lattice.change(state[0], facts=state[0].facts | {fact})
+                    states[obj] = (prov, *state[1:])
+
+    def _match(self, node: ir.Match) -> bool:
+        self.eval(node.subject)
+        goes_on = True
+        for case in node.cases:
+            goes_on = self.fork(lambda case=case: self.block(case), lambda: True)  # type: ignore[misc]  # mypy: default
+        return goes_on
+
+    def _try(self, node: ir.Try) -> bool:
+        goes_on = self.block(node.body)
+        if goes_on:
+            goes_on = self.block(node.orelse)
+        elif self.frames and not self.frames[-1].returns and node.handlers:
+            goes_on = self.block(node.handlers[0][2])
+        if node.final:
+            goes_on = self.block(node.final) and goes_on
+        return goes_on
+
+    def _with(self, node: ir.With) -> bool:
+        for context, target in node.items:
+            value = self.eval(context)
+            if isinstance(value, Instance) and isinstance(value.cls, ClassObj):
+                enter = self.attribute(value, "__enter__")
+                if isinstance(enter, Value) and not isinstance(enter, Top):
+                    value = self.call(enter, [], {})
+            if target is not None:
+                self.store(target, value)
+        return self.block(node.body)
+
+    # -- loops -------------------------------------------------------------------------------------------------------
+
+    def _loop(self, node: ir.Loop) -> bool:
+        if node.target is None:
+            return self._while(node)
+        iterable = self.eval(node.iterable)
+        items = self.known_items(iterable)
+        if items is not None and not items:
+            return self.block(node.orelse)
+        if items is not None and (len(items) <= UNROLLED or not self._light(items)):
+            return self._iterate(node, items[:8], abstract=False)
+        element = self.elements(iterable)
+        if isinstance(element, Const):
+            element = Top(element.prov, self.numbers.of(("any", repr(element.value))))
+        return self._iterate(node, [element, element], abstract=True)
+
+    @staticmethod
+    def _light(items: list[Value]) -> bool:
+        return all(isinstance(item, Const | Top) for item in items)
+
+    def _while(self, node: ir.Loop) -> bool:
+        test = self.truth(self.eval(node.iterable))
+        if test is False:
+            return self.block(node.orelse)
+        return self._iterate(node, [None, None], abstract=True)
+
+    def _iterate(self, node: ir.Loop, items: list[Any], abstract: bool) -> bool:
+        owner = object()
+        iterations = []
+        running = Running(owner, Iteration(owner), abstract, Obj._counter, self.heap.depth)
+        self.loops.append(running)
+        goes_on = True
+        try:
+            for ordinal, item in enumerate(items):
+                iteration = running.iteration = Iteration(owner)
+                iterations.append(iteration)
+                running.continues = []
+                if abstract:
+                    self._vary(node, owner, iteration)
+                if item is not None and node.target is not None:
+                    self.store(node.target, self.refine(item, iteration, ordinal) if abstract else self._tagged(item, iteration))
+                goes_on = self.block(node.body)
+                if running.continues:
+                    self.absorb(running.continues, goes_on)
+                    goes_on = True
+                if not goes_on:
+                    break
+        finally:
+            self.loops.pop()
+            for iteration in iterations:
+                iteration.open = False
+        if running.breaks:
+            self.absorb(running.breaks, goes_on)
+            goes_on = True
+        elif goes_on:
+            goes_on = self.block(node.orelse)
+        # A loop that returns in its first abstract iteration may also end without: the code after it is reachable.
+        return goes_on or (abstract and node.target is not None)
+
+    def _tagged(self, item: Value, iteration: Iteration) -> Value:
+        if isinstance(item, Const | Top | Tuple):
+            return self.with_prov(item, self.lattice.change(item.prov, deps=item.prov.deps | {iteration}))
+        return item
+
+    def _vary(self, node: ir.Loop, owner: object, iteration: Iteration) -> None:
+        """Scalars that the loop assigns are unknown at its head, and depend on the iteration."""
+        scope = self.frames[-1].scope
+        for name in node.assigned:
+            value = scope.names.get(name)
+            if isinstance(value, Top) or (isinstance(value, Const) and isinstance(value.value, int | float)):
+                prov = value.prov
+                deps = frozenset(d for d in prov.deps if d.loop is not owner) | {iteration}
+                self.heap.touch(scope)
+                scope.names[name] = Top(self.lattice.change(prov, deps=deps), self.numbers.fresh())
+
+    # -- definitions -------------------------------------------------------------------------------------------------
+
+    def _function(self, node: ir.Function) -> bool:
+        value: Value = self.closure(node)
+        for decorator in reversed(node.decorators):
+            value = self.decorate(self.eval(decorator), value)
+        self.bind(node.name, value)
+        return True
+
+    def _class(self, node: ir.Class) -> bool:
+        bases = [self.eval(base) for base in node.bases if not isinstance(base, ir.Starred)]
+        scope = Scope(self.frames[-1].scope, self.file, self.lattice.none)
+        cls = ClassObj(node.name, bases, scope.names, self.lattice.none)
+        self.run_in(scope, node.body, cls)
+        cls.attrs = scope.names
+        value: Value = cls
+        for decorator in reversed(node.decorators):
+            value = self.decorate(self.eval(decorator), value)
+        self.bind(node.name, value)
+        return True
+
+    def _import(self, node: ir.Import) -> bool:
+        for dotted, bound in node.names:
+            if node.module is None:
+                local = self.program.module(dotted, self.file)
+                if local is not None:
+                    self.bind(bound or dotted.split(".")[0], self.import_file(local))
+                else:
+                    self.bind(bound or dotted.split(".")[0], External(dotted if bound else dotted.split(".")[0], self.lattice.none))
+                continue
+            local = self.program.module(node.module, self.file)
+            if local is None:
+                if dotted != "*":
+                    self.bind(bound or dotted, self.external_member(node.module, dotted))
+                continue
+            scope = self.import_file(local)
+            if dotted == "*":
+                self.heap.touch(self.frames[-1].scope)
+                self.frames[-1].scope.names.update(scope.names)
+            elif dotted in scope.names:
+                self.bind(bound or dotted, scope.names[dotted])
+            else:
+                self.bind(bound or dotted, Top(self.lattice.none))
+        return True
+
+    def _delete(self, node: ir.Delete) -> bool:
+        for target in node.targets:
+            if isinstance(target, ir.Name):
+                scope = self.frames[-1].scope
+                if target.id in scope.names:
+                    self.heap.touch(scope)
+                    scope.names = {k: v for k, v in scope.names.items() if k != target.id}
+            elif isinstance(target, ir.Subscript):
+                owner = self.eval(target.value)
+                if isinstance(owner, Seq):
+                    self.summarise(owner)
+        return True
+
+    def known_items(self, value: Value) -> list[Value] | None:
+        """The elements of an iterable whose length is known."""
+        if isinstance(value, Tuple):
+            return list(value.items)
+        if isinstance(value, Seq):
+            return list(value.items) if value.items is not None else None
+        if isinstance(value, Dict) and value.key is None:
+            return [self.const(key) for key in value.known]
+        if isinstance(value, Union):
+            several = [self.known_items(v) for v in value.items if not (isinstance(v, Const) and v.value is None)]
+            return several[0] if len(several) == 1 else None
+        if isinstance(value, Const) and isinstance(value.value, str | bytes):
+            return [self.const(c) for c in value.value] if len(value.value) <= UNROLLED else None
+        return None
+
+
+__all__ = ["Closure", "Interpreter"]
