@@ -4,8 +4,8 @@
 
 A model of the size of #1477 (35.9 M parameters, fresh weights: its speed does not depend on their values) scores the
 first ``--tokens`` tokens of the real validation prefix (``REFEREE_DATA``, default ``../shared/data``) with windows of
-2,048 and stride 64: without and with the score-first test-time training of #1477, with the ``pitman_yor`` mixer. Each run
-is done twice and the digests are compared. The record, device named, goes to ``benchmarks/results/gpu.json``.
+2,048 and stride 64: without and with the score-first test-time training of #1477, with the ``pitman_yor`` mixer. Each
+run is done twice and the digests are compared. The record, device named, goes to ``benchmarks/results/gpu.json``.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Two contests. ``mini``: the mini contest of ``make demo``, as it is in ``build/mini``. ``fineweb``: the first
 ``--tokens`` tokens of the real validation prefix in the folder ``REFEREE_DATA`` (default ``../shared/data``), with a
-model of the ``mini`` preset trained on the 200 real documents beside it, none of which is in the prefix. Every cell is a
-whole run of `evaluate`.
+model of the ``mini`` preset trained on the 200 real documents beside it, none of which is in the prefix. Every cell is
+a whole run of `evaluate`.
 """
 
 from __future__ import annotations

@@ -63,6 +63,9 @@ def _known_eval_preset(_context: click.Context, _option: click.Parameter, value:
 @click.option(
     "--official", is_flag=True, help="An official score: the contest's settings, hardware and whole data set."
 )
+@click.option(
+    "--allow-unsandboxed", is_flag=True, help="Decode without isolation where no sandbox works; practice only."
+)
 @click.option("--replay", type=_PATH, help="Repeat the run of this JSON scorecard and compare digests.")
 def score(
     artifact: Path,
@@ -80,6 +83,7 @@ def score(
     html_file: Path | None,
     time_limit: float | None,
     official: bool,
+    allow_unsandboxed: bool,
     replay: Path | None,
 ) -> int:
     """Score ARTIFACT: load it, run the reference GPT over the validation stream, print the scorecard.
@@ -108,6 +112,7 @@ def score(
         fleet=Fleet(nproc or default_processes(), torchrun),
         official=official,
         time_limit=time_limit,
+        allow_unsandboxed=allow_unsandboxed,
     )
     for file in (json_file, html_file):
         if file is not None and str(file) != "-" and not file.parent.is_dir():

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
+from auditor.sandbox import SandboxUnavailable
 from evaluator.artifact import Decoded, decode, fits, match
 from evaluator.display import Display
 from evaluator.job import Job, Progress, Ready, Underway
@@ -45,7 +46,10 @@ def evaluate(options: Options, display: Display) -> Scorecard:
 def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> Scorecard:
     display.stage("decode the artifact")
     clock = time.monotonic()
-    decoded = decode(options.artifact, folder)
+    try:
+        decoded = decode(options.artifact, folder, allow_unsandboxed=options.allow_unsandboxed)
+    except SandboxUnavailable as error:
+        raise Refused("no-sandbox", f"{error}; --allow-unsandboxed does without, for files you trust") from None
     fitted = _fit(decoded, plan.preset)
     files, code_digest = count_code(plan.code)
     size = Size(plan.profile.caps.total_bytes, decoded.artifact_bytes, sum(files.values()), files)

@@ -30,6 +30,7 @@ class Options:
         official: whether an official score is wanted.
         time_limit: seconds, in place of the contest's cap; practice only.
         settings: scoring settings in place of a preset (replay).
+        allow_unsandboxed: whether the artifact may be decoded without isolation where none works; practice only.
     """
 
     artifact: Path
@@ -43,6 +44,7 @@ class Options:
     official: bool = False
     time_limit: float | None = None
     settings: ScoringSettings | None = None
+    allow_unsandboxed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def missing_for_official(options: Options) -> list[str]:
         gaps.append("no scoring setting may be given: the contest's own are used")
     if options.time_limit is not None:
         gaps.append("no time limit may be given: the contest's own is used")
+    if options.allow_unsandboxed:
+        gaps.append("the artifact must be decoded in a sandbox")
     if not options.code:
         gaps.append("--code is missing: the bytes of the code count")
     if options.data is None:
