@@ -29,10 +29,10 @@ _HESSIAN = re.compile(r"collected\s+(\d+)\s+[Hh]essians?.*?\bin\s+(\d+(?:\.\d+)?
 _RESERVE = re.compile(r"gptq:?\s*reserving\s+(\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
 _VAL_TOKENS = re.compile(r"\b(?:val_tokens|target_tokens)[:=]\s*([\d,_]+)|^val_loader:.*?\btokens:\s*(\d+)")
 _SHARDS = re.compile(r"\btrain_shards[:=]\s*(\d+)")
-_BYTES = r"\s*[:=]?\s*([\d,_]{3,20})\s*(?:bytes|B\b)"
-_TOTAL_SIZE = re.compile(r"[Tt]otal\b[^:=]{0,80}" + _BYTES)
-_CODE_SIZE = re.compile(r"[Cc]ode size[^:\d]{0,60}" + _BYTES)
-_MODEL_SIZE = re.compile(r"[Ss]erialized (?:quantized )?model\s[^:]{1,80}" + _BYTES)
+_BYTES = r"(?<![\w+.,])([\d,_]{3,20})\s*(?:bytes|B\b)"
+_TOTAL_SIZE = re.compile(r"[Tt]otal\b(?=.{0,60}(?:submission|artifact|size)).{0,80}?" + _BYTES)
+_CODE_SIZE = re.compile(r"[Cc]ode size.{0,60}?" + _BYTES)
+_MODEL_SIZE = re.compile(r"[Ss]erialized (?:quantized )?model\s.{1,80}?" + _BYTES)
 _COUNTER = re.compile(r"^\s*([A-Za-z_][\w\-]*:[A-Za-z_][\w\-]*)\s+(.*=.*)$")
 _PAIR = re.compile(r"([A-Za-z_][\w.\-]*)=(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[^\s,)]+)")
 _ONE_SETTING = re.compile(r"^\s{0,8}[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s*(.*?),?\s*$")
@@ -308,22 +308,32 @@ class _LogReader:
         )
 
 
-def primary_logs(logs: Iterable[Log], claimed: Iterable[float]) -> tuple[Log, ...]:
+def primary_logs(logs: Iterable[Log], seeds: Iterable[float], headline: float | None) -> tuple[Log, ...]:
     """The logs of the submitted runs, rather than of ablations that lie beside them.
 
-    Those that print a claimed score (to the 4 digits that people quote) come first; when none does, all whose name does
-    not speak of another experiment.
+    Those that print a score claimed for one run; else those that print the headline; else all whose name does not speak
+    of another experiment; else all.
+
+    Args:
+        logs: every log of the folder.
+        seeds: bits per byte claimed per run.
+        headline: bits per byte claimed for the submission.
     """
-    every = list(logs)
-    wanted = tuple(claimed)
-    matching = [log for log in every if any(_same(s.val_bpb, claim) for s in log.scores for claim in wanted)]
-    if matching:
-        return tuple(matching)
-    return tuple(log for log in every if not _OTHER_RUN.search(log.name.lower())) or tuple(every)
+    every = tuple(logs)
+    for claims in (tuple(seeds), () if headline is None else (headline,)):
+        matching = tuple(log for log in every if any(_same(s.val_bpb, claim) for s in log.scores for claim in claims))
+        if matching:
+            return matching
+    return tuple(log for log in every if not _OTHER_RUN.search(log.name.lower())) or every
 
 
 _OTHER_RUN = re.compile(r"ablat|smoke|debug|baseline|sweep|prev|old|fail|test|dev|probe|screen|explor|draft|local|mlx")
 
 
 def _same(score: float, claim: float) -> bool:
-    return abs(score - claim) <= 6e-5
+    """Equal up to what the coarser of the two was rounded to, at least 4 decimals."""
+    return abs(score - claim) <= 0.6 * 10.0 ** -min(_decimals(score), _decimals(claim))
+
+
+def _decimals(number: float) -> int:
+    return max(4, len(repr(number).partition(".")[2]))

@@ -104,7 +104,9 @@ def read_submission(root: Path, *, limits: ReadLimits | None = None) -> Submissi
         closure = follow(folder, name, limits)
     problems.extend(closure.problems)
     logs = _logs(folder, closure.sources, limits, problems)
-    runs = primary_logs(logs, metadata.claimed_bpb if metadata else ())
+    claims = [result.val_bpb for result in metadata.seed_results] if metadata else []
+    seeds = [claim for claim in claims if claim is not None]
+    runs = primary_logs(logs, seeds, metadata.val_bpb if metadata else None)
     return Submission(
         root=folder.root,
         files=folder.files,
