@@ -1,18 +1,193 @@
-"""Command line of ``audit``: reserved until the analyser lands."""
+"""Command line of ``audit``.
+
+``audit PR_DIR`` judges a folder; the reserved words ``rules``, ``explain``, ``replay`` and ``sweep`` win over a folder
+of that name (``./rules`` is the folder).
+"""
 
 from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from auditor.exits import Exit
+from auditor.findings import Status, Verdict
+
+if TYPE_CHECKING:
+    from auditor.audit import Options
+    from auditor.report.document import Audit
+
+_EXITS = {Verdict.VIOLATION: Exit.FAILED, Verdict.NEEDS_REVIEW: Exit.REFUSED, Verdict.CLEAR: Exit.OK}
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(epilog="Exit codes: 0 nothing found, 1 violation, 2 needs review, 64 usage, 70 internal error.")
+@click.argument("folder", metavar="PR_DIR", type=click.Path(path_type=Path))
+@click.option("--format", "style", type=click.Choice(["terminal", "json", "sarif"]), default="terminal")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report to this file.")
+@click.option("--select", multiple=True, metavar="RULE", help="Ask only this rule; may be repeated.")
+@click.option("--ignore", multiple=True, metavar="RULE", help="Do not ask this rule; may be repeated.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge by the rulings of that day.")
+@click.option("--all-flags", is_flag=True, help="Analyse code that the documented launch leaves off, too.")
+@click.option("--no-probe", is_flag=True, help="Run no experiments on the submission's code.")
+@click.option("--strict", is_flag=True, help="Let notes of severity R ask for a review.")
+@click.option("--baseline", type=_FILE, help="An earlier JSON report; what it found does not decide.")
+@click.option("--suppress", type=_FILE, help="Your suppressions, TOML: rule, reason, date; never read from PR_DIR.")
+@click.option("--no-cache", is_flag=True, help="Audit again even if nothing has changed.")
+def judge(
+    folder: Path,
+    style: str,
+    output: Path | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    as_of: datetime.datetime | None,
+    baseline: Path | None,
+    suppress: Path | None,
+    *,
+    all_flags: bool,
+    no_probe: bool,
+    strict: bool,
+    no_cache: bool,
+) -> int:
+    """Judge the submission in folder PR_DIR."""
+    from auditor.audit import Options
+
+    options = Options(
+        select=frozenset(select),
+        ignore=frozenset(ignore),
+        as_of=as_of.date() if as_of else None,
+        all_flags=all_flags,
+        strict=strict,
+        known=_known(baseline),
+    )
+    audit = _answer(folder, options, suppress, use_cache=not no_cache)
+    _print(audit, style, output)
+    return _EXITS[audit.verdict]
+
+
+def _answer(folder: Path, options: Options, suppress: Path | None, *, use_cache: bool) -> Audit:
+    """From the cache when nothing has changed, else by auditing."""
+    import msgspec
+
+    from auditor.cache import Cache, cache_key, folder_digest, rule_book_version
+
+    suppressions = suppress.read_bytes() if suppress else b""
+    digest = folder_digest(folder) if folder.is_dir() else None
+    # The folder's own path is part of what is judged: its name and its track.
+    key = cache_key(digest, rule_book_version(), os.fspath(folder.resolve()), options, suppressions)
+    cached = Cache().get(key) if use_cache and digest else None
+    if cached is not None:
+        submission = msgspec.structs.replace(cached.submission, path=os.fspath(folder))
+        timing = msgspec.structs.replace(cached.timing, cached=True)
+        return msgspec.structs.replace(cached, submission=submission, timing=timing)
+    audit = _audit(folder, options, suppressions, digest or "")
+    if use_cache and digest:
+        Cache().put(key, audit)
+    return audit
+
+
+def _audit(folder: Path, options: Options, suppressions: bytes, digest: str) -> Audit:
+    from dataclasses import replace
+
+    from auditor.audit import audit_folder
+    from auditor.rule_packs import load_rules
+    from auditor.submission import UnreadableSubmissionError
+    from auditor.suppressions import parse_suppressions
+
+    rules = load_rules()
+    ids = {rule.id for rule in rules}
+    unknown = sorted((options.select | options.ignore) - ids)
+    if unknown:
+        raise click.UsageError(f"no rule {unknown[0]!r}; `audit rules` lists them")
+    if suppressions:
+        try:
+            options = replace(options, suppressions=parse_suppressions(suppressions.decode(), ids))
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--suppress") from None
+    try:
+        return audit_folder(folder, options, digest, rules)
+    except UnreadableSubmissionError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _known(baseline: Path | None) -> frozenset[str]:
+    """What an earlier report found: fingerprints, and the rules that it could not decide."""
+    if baseline is None:
+        return frozenset()
+    from auditor.report.document import read_audit
+
+    try:
+        audit = read_audit(baseline.read_bytes())
+    except ValueError as error:
+        raise click.BadParameter(f"not a JSON report of audit: {error}", param_hint="--baseline") from None
+    undecided = {rule.rule for rule in audit.rules if rule.status is Status.NOT_ANALYSABLE}
+    return frozenset({finding.fingerprint for rule in audit.rules for finding in rule.findings} | undecided)
+
+
+def _print(audit: Audit, style: str, output: Path | None) -> None:
+    if style == "terminal":
+        from auditor.report import terminal
+
+        text = terminal.render(audit)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            output.write_text(click.unstyle(text), encoding="utf-8")
+        return
+    if style == "sarif":
+        from auditor.report import sarif
+
+        data = sarif.render(audit)
+    else:
+        import msgspec
+
+        data = msgspec.json.format(msgspec.json.encode(audit), indent=1) + b"\n"
+    if output is None:
+        click.echo(data, nl=False)
+    else:
+        output.write_bytes(data)
+
+
+@click.command()
+@click.option("--markdown", type=click.Path(file_okay=False, path_type=Path), help="Write one page per rule here.")
+def list_rules(markdown: Path | None) -> int:
+    """List the rules."""
+    from auditor.report import pages
+    from auditor.rule_packs import load_rules
+
+    rules = load_rules()
+    if markdown is None:
+        click.echo(pages.listing(rules), nl=False)
+    else:
+        count = pages.write(rules, markdown)
+        click.echo(f"{count} pages in {markdown}")
+    return Exit.OK
+
+
+@click.command()
+@click.argument("rule")
+def explain(rule: str) -> int:
+    """Explain RULE: what it forbids, why, who said so, and how to do it legally."""
+    from auditor.report import pages
+    from auditor.rule_packs import load_rules
+
+    found = [known for known in load_rules() if known.id == rule]
+    if not found:
+        raise click.UsageError(f"no rule {rule!r}; `audit rules` lists them")
+    click.echo(pages.explanation(found[0]), nl=False)
+    return Exit.OK
+
+
+@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1)
-def judge(arguments: tuple[str, ...]) -> int:
-    """Judge a submission folder (not built yet)."""
-    click.echo("audit: not built yet; no submission was judged", err=True)
+@click.pass_context
+def reserved(context: click.Context, arguments: tuple[str, ...]) -> int:
+    """Answer a reserved word that has no command yet."""
+    click.echo(f"{context.command_path}: not part of this version; nothing was done", err=True)
     return Exit.INTERNAL
 
 
-COMMANDS = {"": judge}
+COMMANDS = {"": judge, "rules": list_rules, "explain": explain, "replay": reserved, "sweep": reserved}

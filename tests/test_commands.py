@@ -69,10 +69,20 @@ def test_an_uncaught_exception_ends_with_70(tmp_path: Path) -> None:
     assert "RuntimeError: bug" in result.stderr
 
 
-def test_audit_says_that_it_is_not_built() -> None:
-    result = run("audit", "some/folder")
+@pytest.mark.parametrize("word", ["replay", "sweep"])
+def test_a_reserved_word_without_a_command_is_no_verdict(word: str) -> None:
+    result = run("audit", word, "some/folder")
     assert result.returncode == 70
-    assert "not built yet" in result.stderr
+    assert "nothing was done" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["audit"], ["audit", "no/such/folder"], ["audit", ".", "--select", "no-such-rule"]]
+)
+def test_usage_errors_of_audit_end_with_64(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.returncode == 64
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["evaluate", "--help"], ["evaluate", "pack", "--help"]])

@@ -1,0 +1,113 @@
+"""Audit one folder: read it, ask every rule, decide."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from auditor.audited import Audited
+from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
+from auditor.report import build
+from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing
+from auditor.rule import Rule
+from auditor.rule_packs import load_rules
+from auditor.submission import read_submission
+from auditor.suppressions import Suppression, suppress
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may choose.
+
+    Attributes:
+        select: only these rules; empty for all.
+        ignore: not these rules.
+        as_of: judge by the rulings of that day; None for today's.
+        all_flags: analyse branches that the documented launch leaves off, too.
+        strict: notes of severity R decide as well.
+        suppressions: the reviewer's.
+        known: fingerprints of a baseline.
+    """
+
+    select: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()
+    as_of: datetime.date | None = None
+    all_flags: bool = False
+    strict: bool = False
+    suppressions: tuple[Suppression, ...] = ()
+    known: frozenset[str] = field(default_factory=frozenset)
+
+
+def audit_folder(path: Path, options: Options, digest: str = "", rules: Sequence[Rule] | None = None) -> Audit:
+    """Audit the submission in folder ``path``.
+
+    Args:
+        path: the folder.
+        options: see :class:`Options`.
+        digest: SHA-256 of what is read, for the report.
+        rules: the rule book; None loads every pack.
+
+    Raises:
+        UnreadableSubmissionError: there is no such folder.
+        RulePackError: no rules.
+    """
+    start = time.perf_counter()
+    audited = Audited(read_submission(path), options.all_flags, options.as_of)
+    read = time.perf_counter() - start
+    chosen = choose(load_rules() if rules is None else rules, options.select, options.ignore)
+    results = tuple(check(rule, audited) for rule in chosen)
+    seconds = time.perf_counter() - start - read
+    entries = build.rule_entries(chosen, results, audited.submission)
+    entries, suppressed = suppress(entries, options.suppressions)
+    entries = tuple(_decide(entry, options) for entry in entries)
+    return Audit(
+        schema_version=SCHEMA_VERSION,
+        submission=build.submission_entry(audited, digest, os.fspath(path)),
+        verdict=_verdict(results, entries),
+        coverage=build.coverage(audited, len(chosen), ()),
+        rules=entries,
+        suppressions=suppressed,
+        as_of=options.as_of,
+        facts=build.facts(audited),
+        timing=Timing(round(read, 4), round(seconds, 4)),
+    )
+
+
+def choose(rules: Sequence[Rule], select: Collection[str], ignore: Collection[str]) -> tuple[Rule, ...]:
+    """The rules that are asked."""
+    return tuple(rule for rule in rules if (not select or rule.id in select) and rule.id not in ignore)
+
+
+def check(rule: Rule, audited: Audited) -> RuleResult:
+    """One rule's result; a ruling from after the day of judgement does not apply."""
+    if audited.as_of is not None and rule.since > audited.as_of:
+        return rule.not_applicable(f"the ruling is of {rule.since}, later than {audited.as_of}")
+    return rule.check(audited)
+
+
+def _decide(entry: RuleEntry, options: Options) -> RuleEntry:
+    """Mark what the baseline knows, and whether the rule counts towards the verdict."""
+    findings = tuple(
+        msgspec.structs.replace(finding, known=finding.fingerprint in options.known) for finding in entry.findings
+    )
+    active = [finding for finding in findings if not finding.dormant]
+    # A status without findings cannot be told from one in the baseline; its fingerprint is the rule's name.
+    known = all(finding.known for finding in active) if active else entry.rule in options.known
+    severe = entry.severity is Severity.VIOLATION or (options.strict and entry.severity is Severity.REVIEW)
+    decides = severe and entry.suppressed is None and not known
+    return msgspec.structs.replace(entry, findings=findings, decides=decides)
+
+
+def _verdict(results: Sequence[RuleResult], entries: Sequence[RuleEntry]) -> Verdict:
+    counted = [result for result, entry in zip(results, entries, strict=True) if entry.decides]
+    verdict = verdict_of(tuple(counted))
+    noted = {Status.PROVED, Status.TRACED, Status.SUSPECTED}
+    if verdict is Verdict.CLEAR and any(result.status in noted for result in counted):
+        return Verdict.NEEDS_REVIEW  # only --strict lets a rule of severity R count
+    return verdict

@@ -1,0 +1,52 @@
+"""What a rule looks at: a submission, the contest, what the analyses say; each computed once, when first asked."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from auditor.submission import Log, Submission
+
+if TYPE_CHECKING:
+    from rules.contest.profile import ContestProfile
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One submission under audit.
+
+    Attributes:
+        submission: the folder as data.
+        all_flags: analyse branches that the documented launch leaves off, too.
+        as_of: judge by the rulings of that day.
+    """
+
+    submission: Submission
+    all_flags: bool = False
+    as_of: datetime.date | None = None
+
+    @cached_property
+    def contest(self) -> ContestProfile:
+        """The contest's caps, dates and validation set."""
+        from rules.contest.profile import load_profile
+
+        return load_profile("parameter-golf")
+
+    @cached_property
+    def runs(self) -> tuple[Log, ...]:
+        """The logs of the submitted runs."""
+        names = set(self.submission.launch.logs)
+        return tuple(log for log in self.submission.logs if log.name in names)
+
+    @cached_property
+    def is_record(self) -> bool:
+        """Whether it claims a place on the record track; unknown reads as a claim only where the folder says so."""
+        folders = {part.lower() for part in self.submission.root.resolve().parts}
+        if any("non_record" in part or "non-record" in part for part in folders):
+            return False
+        metadata = self.submission.metadata
+        if metadata is not None and metadata.track is not None:
+            return metadata.track == "record"
+        return any(part.startswith("track_10min") for part in folders)

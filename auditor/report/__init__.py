@@ -1,0 +1,1 @@
+"""Reports: one document, printed for a terminal, as JSON or as SARIF."""

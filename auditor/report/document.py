@@ -1,0 +1,212 @@
+"""The document that every report prints; its JSON is the published interface.
+
+The schema is ``docs/audit.schema.json``; a change that would break a reader raises :data:`SCHEMA_VERSION`. All texts
+that come from a submission are untrusted and stay as they are here; whoever prints them escapes them.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+from auditor.findings import Condition, Severity, Status, Verdict
+
+SCHEMA_VERSION = 1
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A line of the submission.
+
+    Attributes:
+        file: path relative to the folder; code inside a packed script is ``train_gpt.py!inner``.
+        line: 1-based line in that code; 0 for the file as a whole.
+        text: the line, stripped.
+        shipped_file: the file as shipped that holds it.
+        shipped_line: 1-based line there.
+    """
+
+    file: str
+    line: int
+    text: str
+    shipped_file: str
+    shipped_line: int
+
+
+class PathStep(Place, frozen=True):
+    """A step of an evidence path; ``why`` says why it matters."""
+
+    why: str
+
+
+class FindingEntry(Place, frozen=True):
+    """One piece of evidence.
+
+    Attributes:
+        message: one sentence.
+        path: how the evidence flows, in order; empty for facts of logs and metadata.
+        dormant: off under the documented launch; does not count.
+        fingerprint: stable under edits elsewhere in the file; baselines and suppressions name it.
+        known: in the baseline; does not decide.
+    """
+
+    message: str
+    path: tuple[PathStep, ...] = ()
+    dormant: bool = False
+    fingerprint: str = ""
+    known: bool = False
+
+
+class RuleEntry(msgspec.Struct, frozen=True):
+    """What one rule says.
+
+    Attributes:
+        rule: its id.
+        title: one line.
+        condition: what it protects; ``also`` further conditions that the same fact breaks.
+        severity: V decides; R and F are notes.
+        status: what is known.
+        reason: why, for a status without findings.
+        findings: the evidence.
+        contested: the ruling is disputed.
+        decides: counts towards the verdict: severity V (with ``--strict`` also R), not suppressed, not in the baseline.
+        suppressed: the reviewer's reason, when suppressed.
+        why: why the rule exists.
+        legal: how to do it legally.
+        facts: numbers that the rule computed.
+    """
+
+    rule: str
+    title: str
+    condition: Condition
+    also: tuple[Condition, ...]
+    severity: Severity
+    status: Status
+    reason: str
+    findings: tuple[FindingEntry, ...]
+    contested: bool
+    decides: bool
+    suppressed: str | None
+    why: str
+    legal: str
+    facts: dict[str, Any]
+
+
+class SubmissionEntry(msgspec.Struct, frozen=True):
+    """What was audited. ``digest`` is the SHA-256 of what was read."""
+
+    path: str
+    name: str
+    author: str
+    val_bpb: float | None
+    date: datetime.date | None
+    entry: str
+    sources: tuple[str, ...]
+    digest: str
+
+
+class StaticCoverage(msgspec.Struct, frozen=True):
+    """What the static half looked at.
+
+    Attributes:
+        rules: rules that were applied.
+        sources: scripts analysed.
+        kernels: native code read.
+        logs: logs parsed.
+        unread: what could not be read, one line each.
+        incomplete: why the data-flow analysis is not complete, one line each; empty when it is.
+    """
+
+    rules: int
+    sources: int
+    kernels: int
+    logs: int
+    unread: tuple[str, ...]
+    incomplete: tuple[str, ...]
+
+
+class ProbeCoverage(msgspec.Struct, frozen=True):
+    """Experiments on the submission's own code; ``reason`` says why none ran."""
+
+    ran: bool
+    reason: str
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """What the verdict rests on; ``engaged`` names mechanisms that an experiment was seen to exercise."""
+
+    static: StaticCoverage
+    probe: ProbeCoverage
+    engaged: tuple[str, ...] = ()
+
+
+class SuppressionEntry(msgspec.Struct, frozen=True):
+    """A reviewer's suppression; shown whether or not it matched."""
+
+    rule: str
+    reason: str
+    date: datetime.date
+    fingerprint: str | None
+    matched: bool
+
+
+class SettingEntry(msgspec.Struct, frozen=True):
+    """A documented switch of the launch; ``conflicts`` are other documented values."""
+
+    value: str
+    source: str
+    file: str
+    line: int
+    conflicts: tuple[str, ...] = ()
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Facts of the submission: the documented launch, what the logs say, sizes in bytes."""
+
+    launch: dict[str, SettingEntry]
+    logs: dict[str, dict[str, Any]]
+    sizes: dict[str, int]
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Wall seconds; ``cached`` when the answer came from the cache and the other times are those of the first run."""
+
+    read: float
+    rules: float
+    cached: bool = False
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """The whole report."""
+
+    schema_version: int
+    submission: SubmissionEntry
+    verdict: Verdict
+    coverage: Coverage
+    rules: tuple[RuleEntry, ...]
+    suppressions: tuple[SuppressionEntry, ...]
+    as_of: datetime.date | None
+    facts: Facts
+    timing: Timing
+
+
+def read_audit(data: bytes) -> Audit:
+    """A report from its JSON.
+
+    Raises:
+        ValueError: it is not one, or of another schema version.
+    """
+    audit = msgspec.json.decode(data, type=Audit)
+    if audit.schema_version != SCHEMA_VERSION:
+        raise ValueError(f"schema version {audit.schema_version} is not {SCHEMA_VERSION}")
+    return audit
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a report (draft 2020-12)."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Audit)}
+
+
+if __name__ == "__main__":
+    print(msgspec.json.format(msgspec.json.encode(schema())).decode())  # noqa: T201 - `make schema` redirects it

@@ -1,0 +1,122 @@
+"""Bits per byte over bytes that are not in the text."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from auditor.audited import Audited
+from auditor.findings import Condition, Finding, RuleResult, Severity, Status
+from auditor.rule import Example, Rule, Ruling
+from auditor.submission.arithmetic import ImpliedBytes, implied_bytes
+from rules._byte_tables import double_counted_spaces
+from rules._logs import log, runs
+
+_CERTAIN = 1.02
+"""Text that normalisation or another split could not add; smaller excess is a question, not an answer."""
+
+_TABLE = """
+import sentencepiece as spm
+import torch
+
+def build_luts(sp, vocab_size):
+    base_bytes = torch.zeros(vocab_size)
+    has_space = torch.zeros(vocab_size, dtype=torch.bool)
+    is_boundary = torch.ones(vocab_size, dtype=torch.bool)
+    for i in range(sp.vocab_size()):
+        piece = sp.id_to_piece(i)
+        is_boundary[i] = False
+        if piece.startswith("\\u2581"):
+            has_space[i] = True
+            {line}
+        else:
+            base_bytes[i] = len(piece.encode("utf-8"))
+    return base_bytes, has_space, is_boundary
+
+def evaluate(nll, prev, target, luts):
+    base_bytes, has_space, is_boundary = luts
+    counted = base_bytes[target].to(torch.float64)
+    {accumulate}
+    return nll.sum() / counted.sum()
+
+if __name__ == "__main__":
+    luts = build_luts(spm.SentencePieceProcessor(model_file="t.model"), 1024)
+    print(evaluate(torch.rand(8), torch.arange(8), torch.arange(8), luts))
+"""
+_TWICE = 'base_bytes[i] = len(piece[1:].encode("utf-8")) + 1'
+_ONCE = 'base_bytes[i] = len(piece[1:].encode("utf-8"))'
+_ADD = "counted += (has_space[target] & ~is_boundary[prev]).to(torch.float64)"
+
+
+class BpbDenominator(Rule):
+    """Honest byte accounting, from the arithmetic of the logs and the byte tables of the code."""
+
+    id = "bpb-denominator"
+    title = "bits per byte divide by more bytes than the text has"
+    condition = Condition.BYTES
+    severity = Severity.VIOLATION
+    rulings = (
+        Ruling("README", datetime.date(2026, 3, 18), "README", "the score is bits per byte of the original UTF-8 text"),
+        Ruling(
+            "#1719", datetime.date(2026, 4, 18), "community", "a table that counts the leading space twice inflates"
+        ),
+        Ruling("#1806", datetime.date(2026, 4, 26), "cocohearts", "a record whose byte table inflates was removed"),
+    )
+    what = "Crediting more bytes than the validation text has as UTF-8, by the byte tables or by another count."
+    why = "Bits per byte fall in proportion to the bytes credited; the model need not be any better."
+    legal = "Credit each token the bytes that it decodes to, a leading space once, a byte token one byte."
+    bad = (
+        Example("the space is counted by the table and by the sum", _TABLE.format(line=_TWICE, accumulate=_ADD)),
+        Example(
+            "a where() adds the space that the table has already",
+            _TABLE.format(
+                line='base_bytes[i] = 1 + len(piece[1:].encode("utf-8"))',
+                accumulate="counted = counted + torch.where(has_space[target] & ~is_boundary[prev], 1.0, 0.0)",
+            ),
+        ),
+        Example("the log's numbers imply 186 MB of text", files=runs(log(1.42, 0.6823))),
+        Example("three logs imply 178 MB", files=runs(*[log(2.0606, 1.0370, seed=s) for s in (1, 2, 3)])),
+    )
+    good = (
+        Example("the table strips the marker, the sum adds the space", _TABLE.format(line=_ONCE, accumulate=_ADD)),
+        Example("the table counts the space and nothing else does", _TABLE.format(line=_TWICE, accumulate="pass")),
+        Example("the log's numbers imply the text there is", files=runs(log())),
+        Example("fewer bytes than the text has hurt only the author", files=runs(log(2.0606, 1.2231))),
+    )
+
+    def check(self, audited: Audited) -> RuleResult:
+        """Find tables that count a space twice; compare what every final score implies with the text there is."""
+        implied = list(_implied(audited))
+        facts = {"implied_bytes": {i.score.file: round(i.value) for i in implied}}
+        in_code = [
+            Finding(
+                "the leading space is counted twice: by the table and by the sum", path[-1].file, path[-1].line, path
+            )
+            for path in double_counted_spaces(audited.submission)
+        ]
+        whole = audited.contest.validation.text_bytes
+        excess = [i for i in implied if whole is not None and i.value - i.error > 1.003 * whole]
+        in_logs = [_finding(i, whole) for i in excess if whole is not None]
+        # One log with another count is a slip; that every run credits too much is how it was scored.
+        certain = whole is not None and len(excess) == len(implied) and all(i.value > _CERTAIN * whole for i in excess)
+        if in_code or (in_logs and certain):
+            return self.judge(in_code + in_logs, facts=facts)
+        return self.judge(in_logs, Status.SUSPECTED, facts)
+
+
+def _implied(audited: Audited) -> Iterator[ImpliedBytes]:
+    """Bytes that the final score of each run implies, where the log names one count of tokens."""
+    for run in audited.runs:
+        counts = {fact.value for fact in run.val_tokens}
+        if len(counts) == 1 and run.final_score is not None:
+            found = implied_bytes(run.final_score, counts.pop())
+            if found is not None:
+                yield found
+
+
+def _finding(implied: ImpliedBytes, whole: int) -> Finding:
+    message = (
+        f"loss, score and {implied.tokens:,} tokens imply {implied.value:,.0f} bytes of text; "
+        f"the validation set has {whole:,}"
+    )
+    return Finding(message, implied.score.file, implied.score.line)
