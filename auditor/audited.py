@@ -21,11 +21,15 @@ class Audited:
         submission: the folder as data.
         all_flags: analyse branches that the documented launch leaves off, too.
         as_of: judge by the rulings of that day.
+        changes: what the pull request changes, as (A, M, D or R, path in the repository); None when it is not known.
+        folder: path of the folder in the repository, where ``changes`` are known.
     """
 
     submission: Submission
     all_flags: bool = False
     as_of: datetime.date | None = None
+    changes: tuple[tuple[str, str], ...] | None = None
+    folder: str = ""
 
     @cached_property
     def contest(self) -> ContestProfile:
@@ -50,3 +54,11 @@ class Audited:
         if metadata is not None and metadata.track is not None:
             return metadata.track == "record"
         return any(part.startswith("track_10min") for part in folders)
+
+    @cached_property
+    def has_budget(self) -> bool:
+        """Whether the budgets of time apply: they do unless it says that it claims no record."""
+        metadata = self.submission.metadata
+        folders = {part.lower() for part in self.submission.root.resolve().parts}
+        said = metadata is not None and metadata.track == "non-record"
+        return not said and not any("non_record" in part or "non-record" in part for part in folders)
