@@ -237,7 +237,9 @@ def read_scorecard(data: bytes) -> Scorecard:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of a scorecard (draft 2020-12)."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Scorecard)}
+    found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Scorecard)}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))  # tuples of defaults become lists
+    return plain
 
 
 if __name__ == "__main__":
