@@ -75,6 +75,12 @@ class _Follow:
         if source.problem is not None:
             return
         found = outline(source.syntax)
+        if found.depth > self.limits.syntax_depth:
+            message = f"syntax nested {found.depth} deep, over {self.limits.syntax_depth}"
+            problem = Problem(ProblemKind.TOO_DEEP, message, source.name)
+            self.sources[source.name] = replace(source, problem=problem)
+            self.problems.append(problem)
+            return
         self.kernels.extend(literal_kernels(source, found.natives))
         beside = _file_of(source.name)
         for module in found.modules:
@@ -115,11 +121,16 @@ class _Follow:
         label = hidden.name or ("inner" if not position else f"inner{position + 1}")
         name = f"{outer.name}!{label}"
         if hidden.name and PurePosixPath(hidden.name).suffix not in {"", ".py"}:
-            self.kernels.append(Kernel(name, language_of(hidden.name, hidden.text), hidden.text, name, shipped.line))
+            language = language_of(hidden.name, hidden.text)
+            self.kernels.append(Kernel(name, language, hidden.text, shipped.file, shipped.line, verbatim=False))
             return
         if "\0" in hidden.text or hidden.text.count("\ufffd") > len(hidden.text) // 100:
             message = "the unpacked data is not text"
             self.problems.append(Problem(ProblemKind.UNDECODABLE_PACKER, message, shipped.file, shipped.line))
+            return
+        if len(hidden.text) > self.limits.source_bytes:
+            message = f"the unpacked code is longer than {self.limits.source_bytes} characters"
+            self.problems.append(Problem(ProblemKind.TOO_LARGE, message, shipped.file, shipped.line))
             return
         trace = hidden.trace
         packed = PackInfo(trace.codecs, layers, trace.packed_bytes, outer.name, trace.line, trace.payload)
@@ -165,4 +176,5 @@ def _module_paths(module: str, beside: str) -> tuple[str, ...]:
             folder = folder.parent
     base = str(folder / parts) if parts else str(folder)
     bases = (base,) if level else (base, parts)
-    return tuple(path for item in bases for path in (f"{item}.py", f"{item}/__init__.py"))
+    packages = (f"{package}/__init__.py" for item in bases for package in PurePosixPath(item).parents)
+    return (*packages, *(path for item in bases for path in (f"{item}.py", f"{item}/__init__.py")))

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 _RULE = re.compile(r"={50,}")
 _CODE = re.compile(r"^(?:import |from \S+ import |def |class |@|    return |if __name__)", re.MULTILINE)
+_FIRST_LINE = re.compile(r"[\"']{3}|#|import |from \S+ import|exec\(")
+_SHORTEST_SCRIPT = 2000
 _STEP = re.compile(r"^\s*(?:\[\S+\]\s*)?(?:step[:\s=]\s*\d|\d+/\d+[\s:]|warmup_step|iter[:\s]\d|epoch[:\s]\d)")
 _NOISE = re.compile(r"^(?:[WEI]\d{4} |\[rank\d|\||\+[-=]|Collecting |Requirement |Downloading |  (?:File|warnings\.))")
 _LOSS = re.compile(r"\b(?:val_)?loss[:=]\s*(\d+\.\d+)")
@@ -198,13 +200,23 @@ def _find_dump(lines: list[str], scripts: Mapping[str, str]) -> SourceDump | Non
     if len(edges) == 1:
         return None
     edges.append(len(lines) + 1)
-    parts = sorted(((b - a, a, b - 1) for a, b in itertools.pairwise(edges)), reverse=True)
-    for length, first, end in parts[:3]:
-        body = lines[first : min(end, len(lines))]
-        code = "\n".join(body)
-        if length > 5 and (len(_CODE.findall(code)) > 4 or "exec(" in code):
-            return SourceDump(first + 1, first + len(body), scripts.get(squeeze(code), ""))
+    parts = sorted(((end - first, first, end - 1) for first, end in itertools.pairwise(edges)), reverse=True)
+    for length, start, end in parts[:3]:
+        body = lines[start:end]
+        # The log's own first lines may stand before the script, without a rule between them.
+        before = next((i for i, line in enumerate(body[:200]) if _FIRST_LINE.match(line)), 0)
+        code = "\n".join(body[before:])
+        equal = _equal_script(squeeze(code), scripts)
+        if equal or (length > 5 and (len(_CODE.findall(code)) > 4 or "exec(" in code)):
+            return SourceDump(start + before + 1, start + len(body), equal)
     return None
+
+
+def _equal_script(dump: str, scripts: Mapping[str, str]) -> str:
+    """The shipped script that a dump is, or ends or begins with."""
+    longest_first = sorted(scripts, key=len, reverse=True)
+    inside = (script for script in longest_first if len(script) > _SHORTEST_SCRIPT and script in dump)
+    return scripts.get(dump) or scripts.get(next(inside, ""), "")
 
 
 @dataclass

@@ -55,12 +55,14 @@ class Outline:
         quoted: names of code files that its string literals spell.
         natives: C, C++ and CUDA literals.
         executes: it calls ``exec`` or the like, or decodes text: there may be code to unwrap.
+        depth: syntax nodes nested; the operands of a chain of ``and`` or ``or`` count as nested, as parsers treat them.
     """
 
     modules: tuple[str, ...]
     quoted: tuple[str, ...]
     natives: tuple[NativeLiteral, ...]
     executes: bool
+    depth: int
 
 
 def outline(tree: ast.Module) -> Outline:
@@ -69,9 +71,10 @@ def outline(tree: ast.Module) -> Outline:
     quoted: dict[str, None] = {}
     natives: list[NativeLiteral] = []
     executes = False
-    waiting: list[ast.AST] = [tree]
+    deepest = 0
+    waiting: list[tuple[ast.AST, int]] = [(tree, 0)]
     while waiting:
-        node = waiting.pop()
+        node, depth = waiting.pop()
         if isinstance(node, ast.Constant):
             if isinstance(node.value, str):
                 _literal(node, node.value, quoted, natives)
@@ -89,14 +92,16 @@ def outline(tree: ast.Module) -> Outline:
         elif isinstance(node, ast.Call):
             _command(node, quoted)
             executes = executes or _may_execute(node.func)
+        depth += len(node.values) if isinstance(node, ast.BoolOp) else 1
+        deepest = max(deepest, depth)
         for name in node._fields:
             child = getattr(node, name, None)
             if isinstance(child, list):
-                waiting.extend(item for item in child if isinstance(item, ast.AST))
+                waiting.extend((item, depth) for item in child if isinstance(item, ast.AST))
             elif isinstance(child, ast.AST):
-                waiting.append(child)
+                waiting.append((child, depth))
     natives.sort(key=lambda native: (native.line, native.column))
-    return Outline(tuple(sorted(modules)), tuple(sorted(quoted)), tuple(natives), executes)
+    return Outline(tuple(sorted(modules)), tuple(sorted(quoted)), tuple(natives), executes, deepest)
 
 
 def language_of(name: str, text: str) -> str:

@@ -69,7 +69,7 @@ class ReadLimits:
     Attributes:
         entries: files and folders listed at most.
         depth: folders nested at most.
-        source_bytes: bytes of one script, README or JSON file; real ones stay under 1 MB.
+        source_bytes: bytes of one script, README or JSON file; of 1,766 real scripts the largest has 1.6 MB.
         log_bytes: bytes of one log; longer ones are read up to here.
         payload_bytes: bytes of a data file read because a script decodes it into code.
         unpacked_bytes: bytes of one decoded layer.
@@ -77,11 +77,13 @@ class ReadLimits:
         sources: scripts in the closure at most.
         logs: logs parsed at most.
         steps: evaluation steps spent on unwrapping one script.
+        syntax_depth: syntax nodes nested in one script; libcst takes cubic time in some kinds of nesting, and on long
+            chains of ``and`` its recursion ends the process.
     """
 
     entries: int = 20_000
     depth: int = 16
-    source_bytes: int = 4 << 20
+    source_bytes: int = 2 << 20
     log_bytes: int = 8 << 20
     payload_bytes: int = 32 << 20
     unpacked_bytes: int = 8 << 20
@@ -89,6 +91,7 @@ class ReadLimits:
     sources: int = 200
     logs: int = 64
     steps: int = 200_000
+    syntax_depth: int = 400
 
 
 def shorten(text: str, width: int = 80) -> str:

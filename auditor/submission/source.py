@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import time
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,8 +15,8 @@ from auditor.submission.problems import Problem, ProblemKind
 if TYPE_CHECKING:
     import libcst
 
-_DEEPEST = 200
-"""Brackets nested deeper than this are refused, as by CPython's own parser."""
+_MANY_FIELDS = 20_000
+"""Fields of formatted strings that are refused: CPython 3.11 and libcst take quadratic time in them."""
 
 
 class UnparsableSourceError(Exception):
@@ -27,7 +28,8 @@ class PackInfo:
     """How a script was packed.
 
     Attributes:
-        codecs: decoders in the order they were applied, such as ``("base85", "lzma")``.
+        codecs: decoders in the order they were applied, such as ``("base85", "lzma")``; empty for plain text that is
+            executed.
         layers: packed scripts around this one, itself included.
         packed_bytes: length of the literal or payload file that held it.
         outer: name of the source that unpacks it.
@@ -86,18 +88,16 @@ class Source:
         Raises:
             UnparsableSourceError: not Python under any grammar that we know.
         """
-        try:
-            return _parse(self.text)
-        except UnparsableSourceError:
-            return _parse(blank_formatted_strings(self.text))
+        return _syntax(self.text)[0]
 
     @cached_property
     def _concrete(self) -> tuple[libcst.Module, float]:
         import libcst
 
+        if self.problem is not None:
+            raise UnparsableSourceError(self.problem.message)
         try:
-            # libcst's parser recurses without a bound; CPython's refuses deep nesting.
-            _ = self.syntax
+            _ = self.syntax  # libcst's parser recurses without a bound; CPython's refuses deep brackets
             start = time.perf_counter()
             module = libcst.parse_module(self.text.removeprefix("\ufeff"))
         except (libcst.ParserSyntaxError, RecursionError, ValueError) as error:
@@ -121,15 +121,38 @@ class Source:
 
 def _parse(text: str) -> ast.Module:
     try:
-        return ast.parse(text.removeprefix("\ufeff"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as the script's own invalid escapes
+            return ast.parse(text.removeprefix("\ufeff"))
     except SyntaxError as error:
         raise UnparsableSourceError(f"line {error.lineno or 0}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise UnparsableSourceError(f"{type(error).__name__}: {error}") from None
 
 
+def _syntax(text: str) -> tuple[ast.Module, bool]:
+    """CPython's tree, and whether this interpreter reads the script as it is.
+
+    Raises:
+        UnparsableSourceError: as the script reads, not as it reads with its formatted strings blanked.
+    """
+    braces = text.count("{")
+    if braces > _MANY_FIELDS:
+        blank = blank_formatted_strings(text)
+        if braces - blank.count("{") > _MANY_FIELDS:
+            raise UnparsableSourceError(f"more than {_MANY_FIELDS} fields in formatted strings")
+        return _parse(blank), True
+    try:
+        return _parse(text), True
+    except UnparsableSourceError as error:
+        try:
+            return _parse(blank_formatted_strings(text)), False
+        except UnparsableSourceError:
+            raise error from None
+
+
 def make_source(
-    name: str, text: str, shipped: Location | None = None, packed: PackInfo | None = None, *, check: bool = True
+    name: str, text: str, shipped: Location | None = None, packed: PackInfo | None = None
 ) -> tuple[Source, tuple[Problem, ...]]:
     """A source and what is wrong with it.
 
@@ -138,21 +161,14 @@ def make_source(
         text: as in :class:`Source`.
         shipped: as in :class:`Source`.
         packed: as in :class:`Source`.
-        check: parse it to learn whether it is Python.
     """
-    source = Source(name, text, shipped, packed)
-    if not check:
-        return source, ()
     try:
-        tree = _parse(text)
+        tree, as_is = _syntax(text)
     except UnparsableSourceError as error:
-        first = error
-    else:
-        source.__dict__["syntax"] = tree  # what cached_property would store: parse once
-        return source, ()
-    try:
-        tree = source.syntax
-    except UnparsableSourceError:
-        problem = Problem(ProblemKind.UNPARSABLE, f"not Python: {first}", name)
+        problem = Problem(ProblemKind.UNPARSABLE, f"not Python: {error}", name)
         return Source(name, text, shipped, packed, problem), (problem,)
+    source = Source(name, text, shipped, packed)
+    source.__dict__["syntax"] = tree  # where cached_property keeps it: parse once
+    if as_is:
+        return source, ()
     return source, (Problem(ProblemKind.NEEDS_NEWER_PYTHON, "formatted strings of Python 3.12", name),)

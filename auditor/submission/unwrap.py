@@ -263,7 +263,7 @@ class _Interpreter(Expressions):
         if isinstance(owner.data, PurePosixPath) and name in {"read_bytes", "read_text", "open"}:
             return self.read(str(owner.data), "rb" if name == "read_bytes" else "r", node.lineno, whole=name != "open")
         if isinstance(owner.data, PurePosixPath) and name in {"write_bytes", "write_text"} and arguments:
-            self.written[_inside(str(owner.data))] = arguments[0]
+            self.written[_inside(str(owner.data))] = _traced(arguments[0], node.lineno)
             return NOTHING
         if isinstance(owner.data, list) and name == "append" and arguments:
             owner.data.append(arguments[0])
@@ -332,7 +332,8 @@ class _Interpreter(Expressions):
             return self.read(file.path, file.mode, line, whole=True)
         if name == "write" and arguments:
             before = self.written.get(file.path) if "a" in file.mode else None
-            self.written[file.path] = self.binary(before, ast.Add(), arguments[0]) if before else arguments[0]
+            content = _traced(arguments[0], line)
+            self.written[file.path] = self.binary(before, ast.Add(), content) if before else content
         if name == "__enter__":
             return Value(file)
         return NOTHING
@@ -397,6 +398,11 @@ def _canonical(name: str) -> str:
         if name.startswith(alias):
             return module + name[len(alias) :]
     return {"zstd": "zstandard", "pyzstd": "zstandard", "brotlicffi": "brotli"}.get(name, name)
+
+
+def _traced(value: Value, line: int) -> Value:
+    """A value that at least says which line made it."""
+    return value if value.trace else replace(value, trace=Trace(line))
 
 
 def _inside(path: str) -> str:
