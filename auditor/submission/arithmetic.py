@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auditor.submission.logs import Score
-from rules.contest.profile import Tokenization, Validation
+from rules.contest.profile import Validation
 
 BYTES_TOLERANCE = 1e-3
 """Relative distance of implied from credited bytes up to which a score is taken for one over the whole split."""
@@ -71,28 +71,31 @@ class TokenCount:
 
     Attributes:
         tokens: the number.
-        tokenization: the known tokenization of which it is the whole (up to a dropped tail); None when it fits none.
-        fraction: its share of that tokenization, else of the nearest larger one.
+        tokenizer: the tokenizer of whose stream it is the whole, up to a dropped tail; empty when it fits none.
+        fraction: its share of that stream, else of the smallest known stream that is longer; NaN when none is. A number
+            that fits none may still be the whole of another tokenizer's stream.
     """
 
     tokens: int
-    tokenization: Tokenization | None
+    tokenizer: str
     fraction: float
 
 
 def known_token_count(tokens: int, validation: Validation, tail: int = 16_384) -> TokenCount:
-    """Match a number of tokens with the contest's tokenizations.
+    """Match a number of tokens with the contest's tokenizers.
 
     Args:
         tokens: as a log prints it.
         validation: what is known of the split.
         tail: tokens that rounding down to whole sequences or batches may drop.
     """
-    for known in validation.tokenizations:
-        if 0 <= known.tokens - tokens <= tail:
-            return TokenCount(tokens, known, tokens / known.targets)
-    larger = [known.tokens for known in validation.tokenizations if known.tokens > tokens]
-    return TokenCount(tokens, None, tokens / min(larger) if larger else math.nan)
+    known = [(item.tokens, item.name) for item in validation.tokenizations]
+    known += [(count, name) for name, counts in validation.logged_tokens.items() for count in counts]
+    for count, name in sorted(known):
+        if 0 <= count - tokens <= tail:
+            return TokenCount(tokens, name, tokens / count)
+    longer = [count for count, _ in known if count > tokens]
+    return TokenCount(tokens, "", tokens / min(longer) if longer else math.nan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ the code come last and are found by whoever reads the code.
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,7 +56,7 @@ class LaunchConfiguration:
 
     Attributes:
         environment: environment variables.
-        logged: hyperparameters by the name that logs or metadata print, lower case.
+        logged: hyperparameters by the name that logs or metadata print or a flag of the command has, lower case.
         command: the command that was preferred; None when none is documented.
         commands: every documented command.
         logs: names of the logs that were taken for those of the submitted runs.
@@ -66,6 +67,11 @@ class LaunchConfiguration:
     command: Command | None = None
     commands: tuple[Command, ...] = ()
     logs: tuple[str, ...] = ()
+
+    @property
+    def ambiguous(self) -> tuple[Setting, ...]:
+        """Settings that several runs or commands document differently."""
+        return tuple(s for s in (*self.environment.values(), *self.logged.values()) if s.conflicts)
 
     def find(self, variable: str, *attributes: str) -> Setting | None:
         """What a switch was set to; None leaves it to the default in the code.
@@ -84,6 +90,7 @@ class LaunchConfiguration:
 _RANK = {source: rank for rank, source in enumerate(SettingSource)}
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+$")
 _PER_RUN = re.compile(r"seed|run|rank|logfile|path|dir$|time|host|port|pid|gpu|device|date")
+_FLAG = re.compile(r"--([A-Za-z][\w\-]*)(?:=(.*))?$", re.DOTALL)
 _FINAL = re.compile(r"\b(run|reproduc\w*|command|usage|train\w*|launch|quick ?start|how to|final|submission|eval\w*)\b")
 _OTHER = re.compile(
     r"ablat|smoke|debug|baseline|local|mlx|single.?gpu|1x|cpu|sweep|explor|previous|prior|failed|test\b|dev\b"
@@ -122,6 +129,19 @@ def settings_of_commands(preferred: Command | None, commands: Iterable[Command])
             if chosen is not None and chosen.value != value:
                 other = Setting(name, value, _source_of(command), command.file, line)
                 out[name] = replace(chosen, conflicts=(*chosen.conflicts, other))
+    return out
+
+
+def settings_of_arguments(preferred: Command | None) -> dict[str, Setting]:
+    """The flags of the preferred command, by attribute name: ``--ttt-lr 0.1`` sets ``ttt_lr``, a bare flag is True."""
+    out: dict[str, Setting] = {}
+    words = preferred.arguments if preferred is not None else ()
+    for word, after in itertools.zip_longest(words, words[1:], fillvalue=""):
+        match = _FLAG.match(word)
+        if match is not None and preferred is not None:
+            value = match[2] if match[2] is not None else ("True" if not after or _FLAG.match(after) else after)
+            name = match[1].replace("-", "_").lower()
+            out[name] = Setting(name, value, _source_of(preferred), preferred.file, preferred.line)
     return out
 
 
@@ -186,6 +206,7 @@ def documented_launch(
         metadata: the normalised ``submission.json``.
     """
     preferred = choose_command(commands, entry)
+    arguments = settings_of_arguments(preferred)
     noted, claimed = settings_of_metadata(metadata)
     printed, logged = settings_of_logs(logs)
     environment = {
@@ -195,7 +216,9 @@ def documented_launch(
         **settings_of_wrappers(writes, forced=True),
         **printed,
     }
-    return LaunchConfiguration(environment, {**claimed, **logged}, preferred, commands, tuple(log.name for log in logs))
+    return LaunchConfiguration(
+        environment, {**claimed, **arguments, **logged}, preferred, commands, tuple(log.name for log in logs)
+    )
 
 
 def _source_of(command: Command) -> SettingSource:

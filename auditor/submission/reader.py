@@ -14,7 +14,7 @@ from auditor.submission.kernels import Kernel, file_kernels
 from auditor.submission.launch import LaunchConfiguration, documented_launch
 from auditor.submission.logs import Log, parse_log, primary_logs, squeeze
 from auditor.submission.metadata import Metadata, parse_metadata
-from auditor.submission.problems import Problem, ProblemKind, ReadLimits
+from auditor.submission.problems import Problem, ProblemKind, ReadLimits, shorten
 from auditor.submission.source import Source
 
 
@@ -107,6 +107,8 @@ def read_submission(root: Path, *, limits: ReadLimits | None = None) -> Submissi
     claims = [result.val_bpb for result in metadata.seed_results] if metadata else []
     seeds = [claim for claim in claims if claim is not None]
     runs = primary_logs(logs, seeds, metadata.val_bpb if metadata else None)
+    launch = documented_launch(commands, name or "", closure.environment, runs, metadata)
+    problems.extend(_ambiguities(launch))
     return Submission(
         root=folder.root,
         files=folder.files,
@@ -116,7 +118,7 @@ def read_submission(root: Path, *, limits: ReadLimits | None = None) -> Submissi
         readme=readme,
         metadata=metadata,
         logs=logs,
-        launch=documented_launch(commands, name or "", closure.environment, runs, metadata),
+        launch=launch,
         problems=tuple(problems),
     )
 
@@ -135,6 +137,19 @@ def _documents(folder: Folder, limits: ReadLimits, problems: list[Problem]) -> t
         problems.extend(found)
         commands.extend(commands_in_script(text or "", file.name))
     return readme, tuple(commands)
+
+
+def _ambiguities(launch: LaunchConfiguration) -> list[Problem]:
+    """A line per setting that is documented in several ways, at most twenty."""
+    out = []
+    for setting in launch.ambiguous[:20]:
+        other = setting.conflicts[0]
+        values = (
+            f"{shorten(setting.value, 30)} here, {shorten(other.value, 30)} in {shorten(other.file, 60)}:{other.line}"
+        )
+        message = f"{setting.name} is {values}"
+        out.append(Problem(ProblemKind.AMBIGUOUS_LAUNCH, message, setting.file, setting.line))
+    return out
 
 
 def _metadata(folder: Folder, limits: ReadLimits, problems: list[Problem]) -> Metadata | None:

@@ -107,6 +107,8 @@ class Validation(_Table, frozen=True):
         text_bytes: UTF-8 bytes of the whole normalised text; None where ``documents`` is.
         tokenizations: what is known per tokenizer.
         prefixes: digests of the first documents' text, fewest first.
+        logged_tokens: per tokenizer, token counts that logs of complete evaluations print; scripts drop a tail to fill
+            whole sequences, and several models share a tokenizer's name.
     """
 
     bos_id: int
@@ -114,6 +116,7 @@ class Validation(_Table, frozen=True):
     text_bytes: int | None = None
     tokenizations: tuple[Tokenization, ...] = ()
     prefixes: tuple[TextPrefix, ...] = ()
+    logged_tokens: dict[str, tuple[int, ...]] = {}
 
     def __post_init__(self) -> None:
         if (self.documents is None) != (self.text_bytes is None):

@@ -24,6 +24,7 @@ from rules.contest.profile import Tokenization, Validation
 
 SPLIT = Validation(
     bos_id=1,
+    logged_tokens={"c": (40_546_304, 40_540_160)},
     tokenizations=(
         Tokenization(name="a", vocab_size=1024, tokens=62_021_846, targets=62_021_845),
         Tokenization(name="b", vocab_size=8192, tokens=47_853_344, targets=47_853_343),
@@ -67,11 +68,17 @@ def test_without_a_loss_nothing_is_implied() -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "name", "fraction"),
-    [(62_021_846, "a", 1.0), (62_021_632, "a", 1.0), (47_851_520, "b", 1.0), (9_662_464, None, 0.2019)],
+    [
+        (62_021_846, "a", 1.0),
+        (62_021_632, "a", 1.0),
+        (47_851_520, "b", 1.0),
+        (40_540_160, "c", 1.0),
+        (9_662_464, "", 0.2383),
+    ],
 )
-def test_known_token_counts(tokens: int, name: str | None, fraction: float) -> None:
+def test_known_token_counts(tokens: int, name: str, fraction: float) -> None:
     known = known_token_count(tokens, SPLIT)
-    assert (known.tokenization.name if known.tokenization else None) == name
+    assert known.tokenizer == name
     assert known.fraction == pytest.approx(fraction, abs=1e-3)
 
 

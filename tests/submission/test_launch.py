@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from folders import INNER, make
 
-from auditor.submission import SettingSource, Submission, read_submission
+from auditor.submission import ProblemKind, SettingSource, Submission, read_submission
 from auditor.submission.commands import commands_in_readme, commands_in_script, parse_command
 
 SCRIPT = 'import os\nboost = float(os.environ.get("WITHIN_BOOST", "0.75"))\n'
@@ -61,12 +61,15 @@ def test_nothing_documented_leaves_the_default_in_the_code(tmp_path: Path) -> No
 
 def test_seeds_that_disagree_are_kept(tmp_path: Path) -> None:
     # The shape of a third seed from another configuration.
-    launch = read(
-        tmp_path, log="  seed: 1\n  ttt_lr: 0.1\n" + TRAINED, log2="  seed: 2\n  ttt_lr: 0.2\n" + TRAINED
-    ).launch
+    logs = ["  seed: 1\n  ttt_lr: 0.1\n" + TRAINED, "  seed: 2\n  ttt_lr: 0.2\n" + TRAINED]
+    submission = read(tmp_path, log=logs[0], log2=logs[1])
+    launch = submission.launch
     setting = launch.logged["ttt_lr"]
     assert (setting.value, [(c.value, c.file) for c in setting.conflicts]) == ("0.1", [("0.2", "train_seed2.log")])
     assert not launch.logged["seed"].conflicts
+    ambiguous = [problem for problem in submission.problems if problem.kind is ProblemKind.AMBIGUOUS_LAUNCH]
+    assert [(problem.file, problem.line) for problem in ambiguous] == [("train_seed1.log", 2)]
+    assert "train_seed2.log:2" in ambiguous[0].message
 
 
 def test_logs_of_ablations_do_not_speak_for_the_submission(tmp_path: Path) -> None:
@@ -156,6 +159,18 @@ def test_a_block_of_assignments_alone() -> None:
         "",
         {"A_X": "1", "B_X": "2"},
     )
+
+
+def test_flags_of_the_command(tmp_path: Path) -> None:
+    readme = "# Run\n```\ntorchrun train_gpt.py --ttt-lr 0.1 --loops=3 --compile --seed 7 out.log\n```\n"
+    launch = read(tmp_path, readme=readme, log="  loops: 4\n" + TRAINED).launch
+    values = {name: (s.value, s.source) for name, s in launch.logged.items()}
+    assert values == {
+        "ttt_lr": ("0.1", SettingSource.README),
+        "loops": ("4", SettingSource.LOG),
+        "compile": ("True", SettingSource.README),
+        "seed": ("7", SettingSource.README),
+    }
 
 
 def test_arguments_are_kept() -> None:
