@@ -15,6 +15,7 @@ _FENCE = re.compile(r"^\s*(?:>\s*)?(```+|~~~+)")
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _ENV_LINE = re.compile(r"^(?:export\s+|set\s+-x\s+)?([A-Z][A-Z0-9_]{1,60})=(\S.*)$")
 _MOST_LINES = 20_000
+_MOST_WORDS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _logical_lines(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]
 
 
 def _command(text: str, line: int, block: _Block, file: str, heading: str, *, fenced: bool) -> Command | None:
-    words = _words(text)
+    words = _expanded(_words(text), block)
     if not words:
         return None
     if words[0] in {"export", "declare"}:
@@ -152,10 +153,23 @@ def _command(text: str, line: int, block: _Block, file: str, heading: str, *, fe
 def _words(text: str) -> list[str]:
     if len(text) > 20_000:
         return []
+    # `$(find ... | head -1)` and `<output dir>` are one word each, whatever they hold.
+    text = re.sub(r"\$\((?:[^()]|\([^()]*\)){0,400}\)", "$(...)", text)
+    text = re.sub(r"<[A-Za-z][\w ./\-]{0,40}>", "<...>", text)
     try:
         return shlex.split(text, comments=True)
     except ValueError:  # a lone apostrophe in prose
         return text.split()
+
+
+def _expanded(words: list[str], block: _Block) -> list[str]:
+    """Words with ``$COMMON_ENV`` replaced by the words of what it was set to."""
+    out: list[str] = []
+    for word in words:
+        match = re.fullmatch(r"\$\{?([A-Za-z_]\w*)\}?", word)
+        known = block.exports.get(match[1]) if match else None
+        out.extend(_words(known[0]) if known else [word])
+    return out[:_MOST_WORDS]
 
 
 def _expand(value: str, block: _Block) -> str:

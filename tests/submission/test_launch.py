@@ -141,6 +141,9 @@ def test_a_wrapper_that_forces_a_variable_overrides_the_command(tmp_path: Path) 
         "```\nenv A=1 B='x y' python3 -u train_gpt.py\n```",
         "```bash\nA=1 \\\n# a comment in between\nB='x y' torchrun train_gpt.py\n```",
         "```sh\nfor s in 1 2 3; do\n  A=1 B='x y' torchrun train_gpt.py\ndone\n```",
+        "```bash\nA=1 B='x y' C_DIR=$(find / -name 'x (1)' | head -1) \\\ntorchrun train_gpt.py\n```",
+        "```bash\nB='x y'  RUN_ID=<run id> A=1 torchrun train_gpt.py\n```",
+        "```bash\nALL=\"A=1 \\\nB='x y'\"\nfor S in 1 2; do\n  env $ALL SEED=$S \\\n torchrun train_gpt.py\ndone\n```",
         "Run `A=1 B='x y' torchrun train_gpt.py` on the machine.",
         "    A=1 B='x y' torchrun train_gpt.py",
         "~~~\nA=1 B='x y' /opt/venv/bin/torchrun records/x/train_gpt.py > out.log 2>&1\n~~~",
@@ -148,7 +151,8 @@ def test_a_wrapper_that_forces_a_variable_overrides_the_command(tmp_path: Path) 
 )
 def test_spellings_of_a_command(text: str) -> None:
     (command,) = commands_in_readme("# Run\n" + text, "README.md")
-    assert {name: value for name, (value, _) in command.environment.items()} == {"A": "1", "B": "x y"}
+    values = {name: value for name, (value, _) in command.environment.items()}
+    assert (values["A"], values["B"]) == ("1", "x y")
     assert command.script.endswith("train_gpt.py")
     assert command.heading == "run"
 
