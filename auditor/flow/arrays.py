@@ -7,7 +7,7 @@ from auditor.flow import provenance as P
 from auditor.flow.affine import ZERO, Affine
 from auditor.flow.engine import Engine
 from auditor.flow.provenance import Fact, Mark, Provenance, Read, Region, Site, Span, Token
-from auditor.flow.values import Array, Const, Dict, Instance, Scope, Seq, Slice, Top, Tuple, Union, Value
+from auditor.flow.values import Array, Const, Dict, Instance, Scope, Seq, Slice, Top, Tuple, Union, Value, fingerprint
 
 
 class Arrays(Engine):
@@ -172,7 +172,7 @@ class Arrays(Engine):
         values = [*owner.known.values(), *([owner.element] if owner.element is not None else [])]
         value = self.join_all(values)
         if isinstance(value, Const | Top | Array):
-            prov = self.lattice.union(value.prov, owner.prov)
+            prov = self.lattice.merge(value.prov, owner.prov)
             if index.prov.flags & P.VAL:
                 prov = self.lattice.union(prov, self.deep(index))
                 prov = self.read_table(owner, index, prov) if reading else prov
@@ -204,7 +204,13 @@ class Arrays(Engine):
     def index_array(self, array: Array, index: Value, reading: bool = True) -> Value:
         """Index or slice an array: a view that knows where in the stream it starts."""
         lattice = self.lattice
+        if isinstance(index, Slice) and index.lower is None and isinstance(index.upper, Const) and index.upper.value == 0:
+            return Array(lattice.none, None, array.ndim)
         index_prov = self.deep(index)
+        if array.prov.flags & P.VAL and array.prov.tokens:
+            # Where in the stream is not what is there, even where positions come from document marks in it.
+            index_prov = self.positional(index_prov)
+            reading = False
         prov = lattice.union(array.prov, index_prov)
         low, high, sliced = self.shift(array, index)
         if reading and index_prov.flags & P.VAL:
@@ -350,18 +356,21 @@ class Arrays(Engine):
             self._store_seq(owner, index, value)
         elif isinstance(owner, Instance | Scope):
             self.heap.touch(owner)
-            owner.prov = self.lattice.union(owner.prov, self.deep(value))
+            owner.prov = self.lattice.merge(owner.prov, self.deep(value))
 
     def _store_dict(self, owner: Dict, index: Value, value: Value) -> None:
-        self.heap.touch(owner)
         if isinstance(index, Const) and _hashable(index.value) and len(owner.known) < 400:
-            owner.known[index.value] = value
+            before = owner.known.get(index.value)
+            if before is None or fingerprint(before) != fingerprint(value):
+                self.heap.touch(owner)
+                owner.known[index.value] = value
             return
+        self.heap.touch(owner)
         owner.key = self.join(owner.key, index)
         owner.element = self.join(owner.element, value)
         learned = self.learned(index, "table")
         if learned is not None:
-            owner.prov = self.lattice.union(owner.prov, learned)
+            owner.prov = self.lattice.merge(owner.prov, learned)
 
     def _store_seq(self, owner: Seq, index: Value, value: Value) -> None:
         self.heap.touch(owner)
@@ -379,12 +388,13 @@ class Arrays(Engine):
         prov = self.deep(value)
         learned = self.learned(index, "table")
         if learned is not None:
-            prov = self.lattice.union(self.without_tokens(prov), learned)
+            prov = self.lattice.merge(self.without_tokens(prov), learned)
         elif isinstance(index, Tuple) or owner.ndim != 1:
             low, high, sliced = self.shift(owner, index)
             if sliced and not prov.flags & (P.VAL | P.NLL):
                 self._mask_written(owner, low, high, value)
         if isinstance(value, Array) and value.start is not None and owner.start is None and not owner.role:
+            self.heap.touch(owner)
             owner.start = value.start
         self.write(owner, prov)
 
@@ -399,6 +409,12 @@ class Arrays(Engine):
             root.span = Span(low, high)
             if owner is not root:
                 owner.span = root.span
+
+    def positional(self, prov: Provenance) -> Provenance:
+        """Of a position: the loop iterations that it depends on, and what was found on its way."""
+        if not prov.regions and not prov.flags & P.VAL:
+            return prov
+        return self.lattice.make(prov.flags & ~(P.VAL | P.HASHED | P.STREAM), prov.deps, (), prov.marks, prov.facts)
 
     def without_tokens(self, prov: Provenance) -> Provenance:
         """The same without stretches and tokens: for what is stored under a key, which the key's mark covers."""
@@ -428,10 +444,14 @@ class Arrays(Engine):
         target: Array | None = array
         first = True
         while target is not None:
-            self.heap.touch(target)
-            target.prov = prov if replace and (first or array.role) else self.lattice.union(target.prov, prov)
-            if array.role and not target.prov.flags & P.WEIGHTS:
-                target.prov = self.lattice.flagged(target.prov, P.WEIGHTS)
+            after = prov if replace and (first or array.role) else self.lattice.merge(target.prov, prov)
+            if array.role and not after.flags & P.WEIGHTS:
+                after = self.lattice.flagged(after, P.WEIGHTS)
+            if after is not target.prov:
+                self.heap.touch(target)
+                if target.role:
+                    self.heap.epoch += 1
+                target.prov = after
             target, first = target.base, False
         return bool(array.role)
 

@@ -27,6 +27,7 @@ from auditor.flow.values import (
     Tuple,
     Union,
     Value,
+    fingerprint,
 )
 
 MAX_DEPTH = 40
@@ -60,10 +61,14 @@ class Calls(Expressions):
         self.logged = {name.lower(): value for name, value in logged.items()}
         self.all_flags = all_flags
         self.kept = []
+        self._memory: dict[object, Value] = {}
         self.modules: dict[str, Scope] = {}
         self.grad = self.lattice.none
         self.files: dict[str, Value] = {}
         self.hooks: list[Value] = []
+        self.module_calls = 0
+        self._hooked: set[tuple[int, int]] = set()
+        self.opaque: dict[Site, str] = {}
         self.reported: dict[Fact, tuple[Site, tuple[Site, ...]]] = {}
         self.scores: list[tuple[Site, int]] = []
         self.updates: dict[tuple[Site, str], P.Mark] = {}
@@ -180,7 +185,11 @@ class Calls(Expressions):
         """A call of something unknown: the result may hold whatever went in."""
         prov = self.prov_of([function, *args, *keywords.values()])
         for value in [*args, *keywords.values()]:
-            if isinstance(value, Closure) and value.function.name != "<lambda>" and id(value.function) not in self.entered:
+            if (
+                isinstance(value, Closure)
+                and value.function.name != "<lambda>"
+                and id(value.function) not in self.entered
+            ):
                 self.call(value, [], {})
         flags = prov.flags | P.OPAQUE
         return Array(self.lattice.change(prov, flags=flags, deps=prov.deps | self.impure_deps(), reads=()))
@@ -193,8 +202,13 @@ class Calls(Expressions):
         for value in values:
             if isinstance(value, Array) and not value.role and not value.prov.flags & P.VAL:
                 self.write(value, prov)
-        self.events.append((why, self.lattice.site, self.stack()))
+        self.opaque.setdefault(self.lattice.site, why)
         return Top(prov)
+
+    def event(self, kind: str) -> None:
+        """Note that something happened here."""
+        self.effects += 1
+        self.events.append((kind, self.lattice.site, self.stack()))
 
     def call_closure(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Run a function of the program."""
@@ -205,6 +219,41 @@ class Calls(Expressions):
         if id(node) in self.kernels:
             return self.opaque_call(args, keywords, "kernel")
         self.entered.add(id(node))
+        key = self._memory_key(closure, args, keywords)
+        known = self._memory.get(key)
+        if known is not None:
+            return self._fresh(known)
+        epoch, effects, grad = self.heap.epoch, self.effects, self.grad
+        birth, self.heap.call_birth = self.heap.call_birth, Obj._counter  # noqa: SLF001 - the heap's own counter
+        self.heap.push()
+        try:
+            result = self._run_closure(closure, args, keywords)
+        finally:
+            pure = self.heap.commit()
+            self.heap.call_birth = birth
+        if pure and (epoch, effects) == (self.heap.epoch, self.effects) and grad is self.grad and _copyable(result):
+            self._memory[key] = result
+            return self._fresh(result)
+        return result
+
+    def _memory_key(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> object:
+        """What the result of a call without effects depends on."""
+        values = tuple(fingerprint(v) for v in args)
+        named = tuple((k, fingerprint(v)) for k, v in keywords.items())
+        return id(closure.function), id(closure.scope), values, named, self.heap.epoch, len(self.hooks)
+
+    def _fresh(self, value: Value) -> Value:
+        """A copy, so that a change in place does not reach what is remembered."""
+        if isinstance(value, Array) and not value.role:
+            copy = Array(value.prov, value.start, value.ndim, None, "", value.rows)
+            copy.span = value.span
+            return copy
+        if isinstance(value, Tuple):
+            return Tuple(tuple(self._fresh(v) for v in value.items), value.prov)
+        return value
+
+    def _run_closure(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> Value:
+        node = closure.function
         scope = Scope(closure.scope, node.file, self.lattice.none)
         scope.globals_ = node.global_names
         self._bind_parameters(closure, scope, args, keywords)
@@ -214,7 +263,6 @@ class Calls(Expressions):
         loops = len(self.loops)
         self.frames.append(frame)
         file, self.file = self.file, node.file
-        # `break` and `continue` inside the function belong to its own loops: jumps look at the innermost one.
         try:
             goes_on = self.block(node.body)
         finally:
@@ -293,7 +341,13 @@ class Calls(Expressions):
         if init is not None:
             self.call(init, [instance, *args], keywords)
             return instance
-        fields = [n for b in reversed(self.bases(cls)) if isinstance(b, ClassObj) for n, v in b.attrs.items() if not isinstance(v, Closure)]
+        fields = [
+            n
+            for b in reversed(self.bases(cls))
+            if isinstance(b, ClassObj)
+            for n, v in b.attrs.items()
+            if not isinstance(v, Closure)
+        ]
         for name, value in [*zip(fields, args, strict=False), *keywords.items()]:
             instance.attrs[name] = value
         if self.inherits(cls, "Optimizer"):
@@ -306,7 +360,11 @@ class Calls(Expressions):
             method = self.find(instance.cls, name) or instance.attrs.get(name)
             if method is not None:
                 bound = name not in instance.attrs or self.find(instance.cls, name) is not None
-                result = self.call(method, [instance, *args] if bound else args, keywords)
+                self.module_calls += 1
+                try:
+                    result = self.call(method, [instance, *args] if bound else args, keywords)
+                finally:
+                    self.module_calls -= 1
                 self.run_hooks(args)
                 return result
         if isinstance(instance.cls, External):
@@ -314,13 +372,16 @@ class Calls(Expressions):
         return self.call_unknown(instance, args, keywords)
 
     def run_hooks(self, args: list[Value]) -> None:
-        """Forward hooks see what went in."""
-        if not self.hooks or not args:
+        """Forward hooks see what went into the outermost module; hooks made by one function count once."""
+        if not self.hooks or not args or self.module_calls:
             return
         hooks, self.hooks = self.hooks, []
         prov = self.prov_of(args)
         value = Array(self.lattice.change(prov, tokens=(), reads=()))
-        for hook in hooks:
+        for key, hook in {(_hook_key(hook), id(value.prov)): hook for hook in hooks}.items():
+            if key in self._hooked:
+                continue
+            self._hooked.add(key)
             self.call(hook, [self.top(), Tuple((value,), self.lattice.none), value], {})
         self.hooks = hooks
 
@@ -344,11 +405,25 @@ class Calls(Expressions):
                     return Bound(inner, (self.top(),), {}, self.lattice.none)
             return Method(owner, name, self.lattice.none)
         if isinstance(owner, Union):
+            if all(isinstance(item, Array) for item in owner.items):
+                return self.group_attribute(owner, name)
             found = [self.attribute(v, name) for v in owner.items if not (isinstance(v, Const) and v.value is None)]
             return self.join_all(found) if found else self.top()
         if isinstance(owner, Closure | Bound):
             return owner if name in {"__wrapped__", "_orig_mod"} else Method(owner, name, self.lattice.none)
         return self.library_attribute(owner, name)
+
+    def group_attribute(self, owner: Union, name: str) -> Value:
+        """An attribute of one of several arrays, such as any parameter of a model."""
+        if name in {"data", "T"}:
+            return owner
+        if name == "grad":
+            return Array(self.grad)
+        return (
+            self.library_attribute(owner.items[0], name)
+            if name in {"shape", "ndim", "dtype"}
+            else Method(owner, name, self.lattice.none)
+        )
 
     def _class_member(self, owner: ClassObj, value: Value) -> Value:
         if isinstance(value, Bound) and "classmethod" in value.keywords:
@@ -403,10 +478,11 @@ class Calls(Expressions):
             for item in owner.items:
                 self.set_attribute(item, name, value)
         elif isinstance(owner, Instance | ClassObj):
+            before = owner.attrs.get(name)
+            if before is not None and fingerprint(before) == fingerprint(value):
+                return
             self.heap.touch(owner)
-            attrs = dict(owner.attrs) if isinstance(owner, ClassObj) else owner.attrs
-            attrs[name] = value
-            owner.attrs = attrs
+            owner.attrs[name] = value
         elif isinstance(owner, Scope):
             self.heap.touch(owner)
             owner.names[name] = value
@@ -461,6 +537,7 @@ class Calls(Expressions):
 
     def report(self, values: list[Value]) -> None:
         """Values are printed or logged: what a reported score carries becomes evidence."""
+        self.effects += 1
         prov = self.prov_of(values)
         if not prov.flags & P.BITS or not prov.flags & P.VAL:
             return
@@ -469,6 +546,17 @@ class Calls(Expressions):
         self.scores.append((site, prov.flags))
         for fact in prov.facts:
             self.reported.setdefault(fact, (site, stack))
+
+
+def _hook_key(hook: Value) -> int:
+    return id(hook.function) if isinstance(hook, Closure) else id(hook)
+
+
+def _copyable(value: Value) -> bool:
+    """Whether a remembered result can be given again."""
+    if isinstance(value, Tuple):
+        return all(_copyable(v) for v in value.items)
+    return isinstance(value, Const | Top | External | Closure) or (isinstance(value, Array) and not value.role)
 
 
 __all__ = ["Any", "Calls", "Program"]

@@ -22,7 +22,6 @@ from auditor.flow.values import (
     Obj,
     Scope,
     Seq,
-    Slice,
     Top,
     Tuple,
     Union,
@@ -31,6 +30,9 @@ from auditor.flow.values import (
 
 MAX_ITEMS = 40
 """Longest list whose elements are kept apart."""
+
+
+_FLAT = frozenset({Array, Const, Top, External, Method, Closure})
 
 
 class BudgetExceededError(Exception):
@@ -76,6 +78,8 @@ class Engine:
         self.file = ""
         self.nothing = Const(None, self.lattice.none)
         self.reasons: dict[str, None] = {}
+        self.effects = 0
+        """Counts what a remembered call must not skip: reports, events, reads of the outside world."""
 
     # -- places ------------------------------------------------------------------------------------------------------
 
@@ -108,8 +112,12 @@ class Engine:
 
     def outside(self, *values: Value) -> Top:
         """An unknown value from outside the program (a clock, a file, a queue)."""
+        self.effects += 1
         prov = self.prov_of(values)
-        return Top(self.lattice.change(prov, deps=prov.deps | self.impure_deps()), self.numbers.fresh())
+        # What the outside remembers of earlier iterations does not make this answer one of theirs.
+        owners = {loop.owner for loop in self.loops}
+        kept = frozenset(d for d in prov.deps if d.loop not in owners)
+        return Top(self.lattice.change(prov, deps=kept | self.impure_deps()), self.numbers.fresh())
 
     def prov_of(self, values: Iterable[Value]) -> Provenance:
         """Union of the provenance of values, contents of containers included."""
@@ -122,9 +130,11 @@ class Engine:
     def deep(self, value: Value, level: int = 0) -> Provenance:
         """Provenance of a value and what it holds."""
         result = value.prov
+        if type(value) in _FLAT:
+            return result
         if level > 4:
             return result
-        union = self.lattice.union
+        union = self.lattice.merge
         for part in self.parts(value):
             result = union(result, self.deep(part, level + 1))
         return result
@@ -219,7 +229,7 @@ class Engine:
             return a or self.nothing
         if a is None:
             return b
-        prov = self.lattice.union(a.prov, b.prov)
+        prov = self.lattice.merge(a.prov, b.prov)
         if isinstance(a, Const) and isinstance(b, Const):
             if type(a.value) is type(b.value) and a.value == b.value:
                 return Const(a.value, prov)
@@ -245,16 +255,20 @@ class Engine:
         return self._union(a, b, prov)
 
     def _union(self, a: Value, b: Value, prov: Provenance) -> Value:
-        items: list[Value] = []
+        if isinstance(a, Union) and not isinstance(b, Union) and _key(b) in a.keys:
+            return a if a.prov is prov else Union(a.items, prov, a.keys)
+        keyed: dict[object, Value] = {}
         for value in (a, b):
-            for item in value.items if isinstance(value, Union) else (value,):
-                if not any(_same(item, other) for other in items):
-                    items.append(item)
+            if isinstance(value, Union):
+                for key, item in zip(value.keys, value.items, strict=True):
+                    keyed.setdefault(key, item)
+            else:
+                keyed.setdefault(_key(value), value)
+        items = list(keyed.values())
         if len(items) == 1:
             return items[0]
-        if len(items) > MAX_ITEMS * 4:
-            items = items[: MAX_ITEMS * 4]
-        return Union(tuple(items), prov)
+        items = items[: MAX_ITEMS * 4]
+        return Union(tuple(items), prov, dict.fromkeys(list(keyed)[: MAX_ITEMS * 4]))
 
     def join_states(self, obj: Obj, a: Any, b: Any) -> Any:
         """Join two saved states of one object."""
@@ -263,16 +277,16 @@ class Engine:
         if isinstance(obj, Seq):
             return self._join_seq(a, b)
         if isinstance(obj, Dict):
-            prov = self.lattice.union(a[0], b[0])
+            prov = self.lattice.merge(a[0], b[0])
             key = self.join(a[2], b[2]) if a[2] or b[2] else None
             element = self.join(a[3], b[3]) if a[3] or b[3] else None
             return (prov, self._join_names(a[1], b[1]), key, element)
         if isinstance(obj, Instance | ClassObj):
-            return (self.lattice.union(a[0], b[0]), self._join_names(a[1], b[1]))
+            return (self.lattice.merge(a[0], b[0]), self._join_names(a[1], b[1]))
         if isinstance(obj, Array):
             same = a[1] if a[1] == b[1] else None
-            return (self.lattice.union(a[0], b[0]), same, a[2] or b[2], a[3] if a[3] == b[3] else None)
-        return self.lattice.union(a, b)
+            return (self.lattice.merge(a[0], b[0]), same, a[2] or b[2], a[3] if a[3] == b[3] else None)
+        return self.lattice.merge(a, b)
 
     def _join_names(self, a: dict[Any, Value], b: dict[Any, Value]) -> dict[Any, Value]:
         result = dict(a)
@@ -283,7 +297,7 @@ class Engine:
         return result
 
     def _join_seq(self, a: Any, b: Any) -> Any:
-        prov = self.lattice.union(a[0], b[0])
+        prov = self.lattice.merge(a[0], b[0])
         if a[1] is not None and b[1] is not None and len(a[1]) == len(b[1]):
             return (prov, [self.join(x, y) for x, y in zip(a[1], b[1], strict=True)], None)
         everything = [*(a[1] or []), *(b[1] or []), *(v for v in (a[2], b[2]) if v is not None)]
@@ -403,20 +417,19 @@ def _is_none(value: Value) -> bool:
     return isinstance(value, Const) and value.value is None
 
 
-def _same(a: Value, b: Value) -> bool:
-    if a is b:
-        return True
-    if isinstance(a, Const) and isinstance(b, Const):
-        return type(a.value) is type(b.value) and a.value == b.value
-    if isinstance(a, Closure) and isinstance(b, Closure):
-        return a.function is b.function and a.scope is b.scope
-    if isinstance(a, External) and isinstance(b, External):
-        return a.name == b.name
-    if isinstance(a, Bound) and isinstance(b, Bound):
-        return _same(a.function, b.function) and a.args == b.args
-    if isinstance(a, Method) and isinstance(b, Method):
-        return a.name == b.name and a.owner is b.owner
-    return isinstance(a, Slice) and isinstance(b, Slice) and a.lower is b.lower and a.upper is b.upper
+def _key(value: Value) -> object:
+    """What makes two values of a union the same."""
+    if isinstance(value, Const):
+        return type(value.value), value.value
+    if isinstance(value, Closure):
+        return id(value.function), id(value.scope)
+    if isinstance(value, External):
+        return value.name
+    if isinstance(value, Bound):
+        return _key(value.function), tuple(id(v) for v in value.args)
+    if isinstance(value, Method):
+        return value.name, id(value.owner)
+    return id(value)
 
 
 __all__ = ["MAX_ITEMS", "NO_DEPS", "BudgetExceededError", "Engine", "Frame", "Running"]

@@ -277,7 +277,11 @@ def _partial(call: LibraryCall) -> Value:
 
 
 def _identity(call: LibraryCall) -> Value | None:
-    return call.args[0] if call.args else Bound(External("identity", call.engine.lattice.none), (), {}, call.engine.lattice.none)
+    return (
+        call.args[0]
+        if call.args
+        else Bound(External("identity", call.engine.lattice.none), (), {}, call.engine.lattice.none)
+    )
 
 
 def _copy(call: LibraryCall) -> Value:
@@ -402,7 +406,7 @@ def tokens_of(call: LibraryCall, text: str | None) -> Value | None:
         return Array(lattice.make(P.VAL | P.STREAM, regions=[region], tokens=[token]), None, 1)
     if _TRAIN_PATH.search(stripped):
         prov = lattice.make(P.TRAIN)
-        engine.events.append(("read-train", lattice.site, engine.stack()))
+        engine.event("read-train")
         return Array(prov, None, 1)
     return None
 
@@ -437,7 +441,7 @@ def _save(call: LibraryCall) -> Value:
     if call.name in {"savez", "savez_compressed"} or call.dotted.startswith("numpy"):
         value, target = target, value
     _store_file(call, target, duplicate(call, value, {}))
-    engine.events.append(("serialise", engine.lattice.site, engine.stack()))
+    engine.event("serialise")
     return engine.nothing
 
 
@@ -464,11 +468,11 @@ def _read(call: LibraryCall) -> Value | None:
     owner = call.owner
     content = owner.attrs.get("content") if isinstance(owner, Instance) else None
     if content is not None:
-        return Top(engine.deep(content)) if call.name != "getvalue" else content
+        return engine.outside(content) if call.name != "getvalue" else content
     text = path_text(call, owner)
     found = engine.files.get(text) if text is not None else None
     if found is not None:
-        return found
+        return engine.outside(found) if isinstance(found, Top | Const) else found
     tokens = tokens_of(call, text)
     return tokens if tokens is not None else engine.outside()
 
@@ -555,7 +559,11 @@ def _items(call: LibraryCall) -> Value | None:
     if owner.key is None and owner.element is None:
         pairs = list(owner.known.items())
         made: list[Value] = [
-            engine.const(k) if call.name == "keys" else v if call.name == "values" else Tuple((engine.const(k), v), none)
+            engine.const(k)
+            if call.name == "keys"
+            else v
+            if call.name == "values"
+            else Tuple((engine.const(k), v), none)
             for k, v in pairs
         ]
         if len(made) <= 24:

@@ -7,7 +7,7 @@ import math
 from auditor.flow import provenance as P
 from auditor.flow.library_call import LibraryCall, Model, arrays_in
 from auditor.flow.provenance import Fact, Provenance
-from auditor.flow.values import Array, Const, Dict, Instance, Method, Seq, Top, Tuple, Union, Value
+from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Union, Value
 
 _VIEWS = {
     "view", "reshape", "transpose", "permute", "flatten", "squeeze", "unsqueeze", "expand", "ravel", "contiguous",
@@ -40,6 +40,8 @@ def default(call: LibraryCall) -> Value:
         affine = engine.affine(call.args[0]) if len(call.args) == 1 and call.name in {"int64", "int32"} else None
         if prov is engine.lattice.none and call.dotted.startswith(("torch.", "numpy.")):
             return Array(prov)
+        if engine.loops and _foreign(call):
+            return engine.outside(Top(prov))
         return Top(prov, affine)
     result = Array(prov, None, first.ndim if first is not None else None)
     source = owner or first
@@ -47,6 +49,13 @@ def default(call: LibraryCall) -> Value:
         result.span = source.span
         result.rows = source.rows
     return result
+
+
+def _foreign(call: LibraryCall) -> bool:
+    """Whether a call may ask the outside world: a queue, a store, a counter."""
+    if call.owner is None:
+        return not call.dotted.startswith(("torch.", "numpy.", "math.", "builtins.", "layer"))
+    return isinstance(call.owner, Instance) and isinstance(call.owner.cls, External)
 
 
 def _computed(call: LibraryCall, prov: Provenance) -> Provenance:
@@ -325,6 +334,14 @@ def _size(call: LibraryCall) -> Value:
     return Top(engine.lattice.none, engine.numbers.of((call.name, axis if isinstance(axis, int) else None, id(value))))
 
 
+def _positions(call: LibraryCall) -> Value | None:
+    """``nonzero`` and the like: positions of documents, not their content."""
+    if call.name == "where" and len(call.args) > 1:
+        return _where(call)
+    result = Array(call.engine.positional(call.prov()), None, 1)
+    return Tuple((result,), result.prov) if call.name == "where" else result
+
+
 def _silent(call: LibraryCall) -> Value:
     if call.owner is not None and isinstance(call.owner, Array):
         return default(call)
@@ -413,7 +430,8 @@ FUNCTIONS: dict[str, Model] = {
     **dict.fromkeys(("gather", "take_along_axis", "take_along_dim", "index_select", "take"), _gather),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax), "exp": _exp,
     **dict.fromkeys(("log", "log2", "log10"), _log), **dict.fromkeys(("sum", "nansum", "mean"), _sum),
-    "logsumexp": _logsumexp, "logaddexp": None or default, "where": _where,
+    "logsumexp": _logsumexp, "logaddexp": None or default, "where": _positions,
+    **dict.fromkeys(("nonzero", "argwhere", "flatnonzero", "searchsorted"), _positions),
     **dict.fromkeys(("minimum", "fmin", "maximum", "fmax"), _minimum),
     **dict.fromkeys(("bitwise_xor", "remainder", "mod", "fmod", "bitwise_and", "multiply", "mul", "add", "subtract",
                      "sub", "divide", "div", "true_divide", "floor_divide"), _hash),

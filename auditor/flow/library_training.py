@@ -120,6 +120,7 @@ def _load_state_dict(call: LibraryCall) -> Value | None:
         marks = marks | {Mark("calibration", prov.regions, engine.lattice.site, engine.stack(), engine.phase)}
         note_update(call, next(iter(marks)))
     clean = engine.lattice.make(P.WEIGHTS, marks=marks)
+    engine.heap.epoch += 1
     for _, array in parameters_of(call.owner):
         engine.heap.touch(array)
         array.prov = clean
@@ -298,6 +299,7 @@ def learn(call: LibraryCall, array: Array) -> None:
 
 def note_update(call: LibraryCall, mark: Mark) -> None:
     """Remember that something learned from validation tokens here."""
+    call.engine.effects += 1
     call.engine.updates.setdefault((mark.site, mark.kind), mark)
 
 

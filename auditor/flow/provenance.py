@@ -216,6 +216,8 @@ class Lattice:
     def __init__(self) -> None:
         self._interned: dict[tuple[object, ...], Provenance] = {}
         self._unions: dict[tuple[int, int], Provenance] = {}
+        self._merges: dict[tuple[int, int], Provenance] = {}
+        self._conflicts: dict[tuple[object, ...], Fact] = {}
         self.site = Site("", 0)
         self.none = self.make()
 
@@ -264,22 +266,35 @@ class Lattice:
         known = self._unions.get(key)
         if known is not None:
             return known
-        facts = a.facts | b.facts
-        if (a.marks and b.regions) or (b.marks and a.regions):
+        result = self.merge(a, b)
+        # A score has met its state when it was made; sums of scores meet nothing.
+        if not (a.flags | b.flags) & (NLL | SUMMED) and ((a.marks and b.regions) or (b.marks and a.regions)):
             found = [*self.conflicts(a, b), *self.conflicts(b, a)]
             if found:
-                present = {_conflict_key(f) for f in facts if f.kind == "conflict"}
-                facts = facts | {f for f in found if _conflict_key(f) not in present}
+                result = self.change(result, facts=result.facts | frozenset(found))
+        self._unions[key] = result
+        return result
+
+    def merge(self, a: Provenance, b: Provenance) -> Provenance:
+        """What a value that is either, or a store that holds both, carries: nothing meets."""
+        if a is b or b is self.none:
+            return a
+        if a is self.none:
+            return b
+        key = (id(a), id(b))
+        known = self._merges.get(key)
+        if known is not None:
+            return known
         result = self.make(
             a.flags | b.flags,
             a.deps | b.deps,
             _bounded(a.regions | b.regions),
             _bounded_marks(a.marks | b.marks),
-            facts,
+            a.facts | b.facts,
             _few(a.tokens | b.tokens),
             _few(a.reads | b.reads),
         )
-        self._unions[key] = result
+        self._merges[key] = result
         return result
 
     def conflicts(self, learned: Provenance, tokens: Provenance) -> list[Fact]:
@@ -289,20 +304,18 @@ class Lattice:
             for region in tokens.regions:
                 certain = overlap(mark, region)
                 if certain is not None:
-                    found.append(Fact("conflict", self.site, (), certain, mark, region))
+                    # One conflict per place of learning is evidence enough.
+                    key = (mark.kind, mark.site, certain, frozenset(r.span for r in mark.regions))
+                    fact = self._conflicts.get(key)
+                    if fact is None:
+                        fact = self._conflicts[key] = Fact("conflict", self.site, (), certain, mark, region)
+                    found.append(fact)
                     break
         return found
 
     def forget(self) -> None:
         """Drop memoised unions: a loop has ended, so dependencies that differed may now meet."""
         self._unions.clear()
-
-
-def _conflict_key(fact: Fact) -> object:
-    """One conflict per place of learning is evidence enough."""
-    if fact.mark is None:
-        return None
-    return fact.mark.kind, fact.mark.site, fact.certain, frozenset(r.span for r in fact.mark.regions)
 
 
 def overlap(mark: Mark, scored: Region) -> bool | None:

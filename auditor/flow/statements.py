@@ -71,7 +71,7 @@ class Interpreter(Calls):
             return True
         old = self.eval(node.target)
         if isinstance(old, Array):
-            result = self.binary(node.op, old, right)
+            result = self.accumulated(node.op, old, right)
             if self.write(old, result.prov) and not isinstance(node.target, ir.Name):
                 return True
             if old.role or old.base is not None:
@@ -83,13 +83,22 @@ class Interpreter(Calls):
         if isinstance(old, Seq) and node.op == "+":
             self.extend(old, right)
             return True
-        value = self.binary(node.op, old, right)
+        value = self.accumulated(node.op, old, right)
         if isinstance(value, Const) and any(loop.abstract for loop in self.loops):
             value = Top(
                 self.lattice.change(value.prov, deps=value.prov.deps | self.impure_deps()), self.numbers.fresh()
             )
         self.store(node.target, value)
         return True
+
+    def accumulated(self, op: str, old: Value, right: Value) -> Value:
+        """``old op= right``: a sum of scores does not bring their regions and learned state together."""
+        if op in "+-" and (old.prov.regions or old.prov.marks) and (right.prov.regions or right.prov.marks):
+            prov = self.lattice.merge(old.prov, self.deep(right))
+            if isinstance(old, Array):
+                return Array(prov, None, old.ndim)
+            return Top(prov, self.numbers.fresh())
+        return self.binary(op, old, right)
 
     def _return(self, node: ir.Return) -> bool:
         frame = self.frames[-1]
@@ -120,7 +129,9 @@ class Interpreter(Calls):
             return self.block(node.body if truth else node.orelse)
         oracle = None
         if test.prov.flags & P.GOLD_COMPARED:
-            oracle = Fact("oracle", self.lattice.site, ((self.lattice.site, "two scores of the same token are compared"),))
+            oracle = Fact(
+                "oracle", self.lattice.site, ((self.lattice.site, "two scores of the same token are compared"),)
+            )
 
         def joined(a: dict[Obj, Any], b: dict[Obj, Any]) -> None:
             if oracle is not None:
@@ -209,7 +220,10 @@ class Interpreter(Calls):
                 if abstract:
                     self._vary(node, owner, iteration)
                 if item is not None and node.target is not None:
-                    self.store(node.target, self.refine(item, iteration, ordinal) if abstract else self._tagged(item, iteration))
+                    self.store(
+                        node.target,
+                        self.refine(item, iteration, ordinal) if abstract else self._tagged(item, iteration),
+                    )
                 goes_on = self.block(node.body)
                 if running.continues:
                     self.absorb(running.continues, goes_on)
@@ -272,7 +286,10 @@ class Interpreter(Calls):
                 if local is not None:
                     self.bind(bound or dotted.split(".")[0], self.import_file(local))
                 else:
-                    self.bind(bound or dotted.split(".")[0], External(dotted if bound else dotted.split(".")[0], self.lattice.none))
+                    self.bind(
+                        bound or dotted.split(".")[0],
+                        External(dotted if bound else dotted.split(".")[0], self.lattice.none),
+                    )
                 continue
             local = self.program.module(node.module, self.file)
             if local is None:

@@ -98,23 +98,25 @@ class Bound(Value):
 
 
 class Union(Value):
-    """One of several values."""
+    """One of several values; ``keys`` says what makes each distinct, in the same order."""
 
-    __slots__ = ("items",)
+    __slots__ = ("items", "keys")
 
-    def __init__(self, items: tuple[Value, ...], prov: Provenance) -> None:
+    def __init__(self, items: tuple[Value, ...], prov: Provenance, keys: dict[object, None] | None = None) -> None:
         self.items, self.prov = items, prov
+        self.keys = keys if keys is not None else dict.fromkeys(id(item) for item in items)
 
 
 class Obj(Value):
     """Something mutable. ``birth`` orders creations, so that a journal skips what its branch created."""
 
-    __slots__ = ("birth",)
+    __slots__ = ("birth", "version")
     _counter = 0
 
     def __init__(self, prov: Provenance) -> None:
         Obj._counter += 1
         self.birth = Obj._counter
+        self.version = 0
         self.prov = prov
 
     def save(self) -> Any:
@@ -256,14 +258,26 @@ class Heap:
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, dict[Obj, Any]]] = []
+        self.epoch = 0
+        """Grows when something that outlives the present call may have changed."""
+        self.call_birth = 0
+        """What is older existed before the present call."""
 
     @property
     def depth(self) -> int:
         """Number of open frames."""
         return len(self.frames)
 
+    def changed(self, obj: Obj) -> None:
+        """Something that a remembered call may have read is another now."""
+        if not isinstance(obj, Scope) and obj.birth:
+            self.epoch += 1
+
     def touch(self, obj: Obj) -> None:
         """Call before changing ``obj``."""
+        obj.version += 1
+        if obj.birth <= self.call_birth or isinstance(obj, Instance):
+            self.changed(obj)
         if self.frames:
             start, saved = self.frames[-1]
             if obj.birth <= start and obj not in saved:
@@ -282,6 +296,16 @@ class Heap:
             obj.restore(state)
         return reached
 
+    def commit(self) -> bool:
+        """End the frame and keep its changes; whether there were none to anything older than the frame."""
+        _, saved = self.frames.pop()
+        if self.frames:
+            start, outer = self.frames[-1]
+            for obj, state in saved.items():
+                if obj.birth <= start:
+                    outer.setdefault(obj, state)
+        return not saved
+
     def apply(self, states: dict[Obj, Any]) -> None:
         """Move objects to these states."""
         for obj, state in states.items():
@@ -291,3 +315,22 @@ class Heap:
     def since(self, depth: int) -> dict[Obj, Any]:
         """The present state of everything that changed in the frames above ``depth``."""
         return {obj: obj.save() for _, saved in self.frames[depth:] for obj in saved}
+
+
+def fingerprint(value: Value) -> object:
+    """A fingerprint: equal for values that a function cannot tell apart (identity for what is mutable)."""
+    if isinstance(value, Const):
+        return type(value.value), value.value, id(value.prov)
+    if isinstance(value, Top):
+        return "top", id(value.prov), value.text
+    if isinstance(value, Array):
+        return "array", id(value.prov), value.start, value.ndim, value.span, value.rows, id(value) if value.role else 0
+    if isinstance(value, Tuple):
+        return tuple(fingerprint(v) for v in value.items)
+    if isinstance(value, External):
+        return value.name
+    if isinstance(value, Bound):
+        return fingerprint(value.function), tuple(fingerprint(v) for v in value.args)
+    if isinstance(value, Closure):
+        return id(value.function), id(value.scope)
+    return id(value), value.version if isinstance(value, Obj) else 0
