@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -94,13 +95,13 @@ def score(
     Exit codes: 0 scored within the caps (and, with --replay, the same digest); 1 over a cap (or another digest);
     2 refused artifact or data; 64 usage; 70 internal.
     """
-    from evaluator.evaluation import evaluate
+    from evaluator.evaluation import evaluate, lend_processes
 
     if official and (eval_preset or time_limit or replay):
         raise click.UsageError(
             "--official takes all scoring settings from the contest: no --eval-preset, --time-limit, --replay"
         )
-    torchrun = _torchrun(nnodes, node_rank, master)
+    fleet = _fleet(nproc, nnodes, node_rank, master)
     options = Options(
         artifact=artifact,
         preset=preset,
@@ -109,7 +110,7 @@ def score(
         code=code,
         eval_preset=eval_preset,
         contest=contest,
-        fleet=Fleet(nproc or default_processes(), torchrun),
+        fleet=fleet,
         official=official,
         time_limit=time_limit,
         allow_unsandboxed=allow_unsandboxed,
@@ -122,6 +123,8 @@ def score(
         expected = _read_replay(replay)
         options = _as_in(options, expected)
     with make_display() as display:
+        if fleet.node_rank:
+            return _EXITS.get(lend_processes(options, display), Exit.INTERNAL)
         card = evaluate(options, display)
     if expected is not None:
         card = compare(card, expected)
@@ -183,13 +186,15 @@ def _as_in(options: Options, card: Scorecard) -> Options:
     return replace(options, settings=card.scoring, contest=options.contest or card.contest, preset=preset)
 
 
-def _torchrun(nnodes: int | None, node_rank: int | None, master: str | None) -> tuple[str, ...]:
+def _fleet(nproc: int | None, nnodes: int | None, node_rank: int | None, master: str | None) -> Fleet:
+    nproc = nproc or default_processes()
     if nnodes is None and node_rank is None and master is None:
-        return ()
-    if nnodes is None or node_rank is None or master is None or ":" not in master:
+        return Fleet(nproc)
+    if nnodes is None or node_rank is None or master is None or not re.fullmatch(r".+:\d+", master):
         raise click.UsageError("several machines need --nnodes, --node-rank and --master HOST:PORT")
-    host, _, port = master.rpartition(":")
-    return (f"--nnodes={nnodes}", f"--node-rank={node_rank}", f"--master-addr={host}", f"--master-port={port}")
+    if node_rank >= nnodes:
+        raise click.UsageError(f"--node-rank {node_rank}: {nnodes} machines have numbers 0 to {nnodes - 1}")
+    return Fleet(nproc, nnodes, node_rank, master)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

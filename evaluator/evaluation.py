@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.sandbox import SandboxUnavailable
@@ -15,11 +16,11 @@ from evaluator.display import Display
 from evaluator.job import Job, Progress, Ready, Underway
 from evaluator.refusal import Refused, refusing
 from evaluator.resolve import AUTO, Options, Plan, missing_for_official, resolve
-from evaluator.scorecard import Scorecard, Size, make_score
+from evaluator.scorecard import Scorecard, Size, Status, make_score
 from evaluator.size import count_code
 from evaluator.stream import ValidationStream, open_stream
 from evaluator.summary import Fitted, Run
-from evaluator.supervise import supervise
+from evaluator.supervise import assist, supervise
 from evaluator.verify import StreamFacts, verify_stream
 from reference_model import GPTConfig, NameMap, load_names, load_preset, preset_names, state_layout
 from rules.contest.completeness import Coverage as DataCoverage
@@ -43,7 +44,31 @@ def evaluate(options: Options, display: Display) -> Scorecard:
         return Scorecard(status="refused", contest=contest, reason=refused.reason, message=refused.message)
 
 
-def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> Scorecard:
+def lend_processes(options: Options, display: Display) -> Status:
+    """Take part, as machine 1 or later, in a run that the same command on machine 0 supervises and scores."""
+    try:
+        plan = resolve(options)
+        with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
+            job = _prepare(options, plan, Path(folder), display).job
+            display.stage(f"take part as machine {options.fleet.node_rank}")
+            outcome = assist(job, options.fleet, lambda seconds: display.clock(seconds, plan.time_limit))
+    except Refused as refused:
+        display.note(f"evaluate: refused ({refused.reason}): {refused.message}")
+        return "refused"
+    display.note(f"evaluate: {outcome.message or 'this part is done; the score is on machine 0'}")
+    return "scored" if outcome.status == "done" else "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A job, and what is known of what it will score."""
+
+    job: Job
+    run: Run
+
+
+def _prepare(options: Options, plan: Plan, folder: Path, display: Display) -> _Prepared:
+    """Decode the artifact, find its model, count the bytes."""
     display.stage("decode the artifact")
     clock = time.monotonic()
     try:
@@ -53,8 +78,6 @@ def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> S
     fitted = _fit(decoded, plan.preset)
     files, code_digest = count_code(plan.code)
     size = Size(plan.profile.caps.total_bytes, decoded.artifact_bytes, sum(files.values()), files)
-    decode_seconds = time.monotonic() - clock
-
     job = Job(
         folder=str(folder),
         tensors=str(decoded.tensors),
@@ -65,6 +88,12 @@ def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> S
         tokenizer=str(plan.tokenizer.resolve()),
         contest=plan.profile.name,
     )
+    return _Prepared(job, Run(options, plan, decoded, fitted, size, code_digest, time.monotonic() - clock))
+
+
+def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> Scorecard:
+    prepared = _prepare(options, plan, folder, display)
+    job = prepared.job
     display.stage("load the model")
     verified: list[tuple[ValidationStream, StreamFacts]] = []
 
@@ -99,8 +128,7 @@ def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> S
         on_event=on_event,
         on_tick=lambda seconds: display.clock(seconds, plan.time_limit),
     )
-    finished = Run(options, plan, decoded, fitted, size, code_digest, decode_seconds)
-    return finished.scorecard(outcome, job, verified[0] if verified else None)
+    return prepared.run.scorecard(outcome, job, verified[0] if verified else None)
 
 
 def _in_thread(work: Callable[[], None]) -> Future[None]:

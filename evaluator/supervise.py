@@ -33,17 +33,25 @@ class Fleet:
 
     Attributes:
         nproc: processes on this machine.
-        torchrun: further options for torchrun, for runs over several machines.
+        nnodes: machines.
+        node_rank: number of this machine; machine 0 holds rank 0, the clock and the score.
+        master: ``HOST:PORT`` of machine 0, for more than one.
     """
 
     nproc: int = 1
-    torchrun: tuple[str, ...] = ()
+    nnodes: int = 1
+    node_rank: int = 0
+    master: str = ""
 
     def command(self, job: Path) -> list[str]:
         """The program to start; a single process needs no torchrun."""
-        if self.nproc == 1 and not self.torchrun:
+        if self.nproc == 1 and self.nnodes == 1:
             return [sys.executable, "-m", "evaluator.worker", str(job)]
-        options = self.torchrun or ("--standalone",)
+        options = ["--standalone"]
+        if self.nnodes > 1:
+            host, _, port = self.master.rpartition(":")
+            options = [f"--nnodes={self.nnodes}", f"--node-rank={self.node_rank}"]
+            options += [f"--master-addr={host}", f"--master-port={port}"]
         return [sys.executable, "-m", "evaluator.launch", str(job), f"--nproc-per-node={self.nproc}", *options]
 
 
@@ -92,7 +100,26 @@ def supervise(
     Raises:
         Refused: the data or the settings cannot be scored.
     """
-    log = Path(job.folder) / "workers.log"
+    watch = _Watch(job, _start(job, fleet), limit, on_event, on_tick)
+    try:
+        return watch.run(check)
+    finally:
+        watch.end()
+
+
+def assist(job: Job, fleet: Fleet, on_tick: Callable[[float], None]) -> Outcome:
+    """Lend this machine's processes to a run that machine 0 supervises; returns when they have ended.
+
+    Machine 0 keeps the clock and ends the run; what is left here then ends too, because it has lost its peers.
+    """
+    watch = _Watch(job, _start(job, fleet), 0.0, lambda _event, _seconds: None, on_tick)
+    try:
+        return watch.wait()
+    finally:
+        watch.end()
+
+
+def _start(job: Job, fleet: Fleet) -> subprocess.Popen[bytes]:
     environment = dict(
         os.environ,
         OMP_NUM_THREADS="1",
@@ -100,8 +127,8 @@ def supervise(
         CUBLAS_WORKSPACE_CONFIG=":4096:8",
         NCCL_NVLS_ENABLE="0",
     )
-    with log.open("wb") as output:
-        process = subprocess.Popen(
+    with (Path(job.folder) / "workers.log").open("wb") as output:
+        return subprocess.Popen(
             fleet.command(job.save()),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -109,11 +136,6 @@ def supervise(
             start_new_session=True,
             env=environment,
         )
-    watch = _Watch(job, process, limit, on_event, on_tick)
-    try:
-        return watch.run(check)
-    finally:
-        watch.end()
 
 
 class _Watch:
@@ -162,6 +184,15 @@ class _Watch:
                 time.sleep(_POLL_SECONDS)
         finally:
             checked.cancel()
+
+    def wait(self) -> Outcome:
+        """Wait for the processes to end of themselves."""
+        born = time.monotonic()
+        while not self._poll(0.0):
+            self.on_tick(time.monotonic() - born)
+            time.sleep(_POLL_SECONDS)
+        seconds = time.monotonic() - born
+        return self._outcome("done", seconds, 0.0) if self.process.returncode == 0 else self._died(seconds, 0.0)
 
     def end(self) -> None:
         """Kill every process of the run; each rank is its own session, so the launcher's group is not enough."""

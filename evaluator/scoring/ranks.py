@@ -32,8 +32,9 @@ class Ranks:
         if cuda:
             torch.cuda.set_device(device)
         if size > 1:
-            # The time-out bounds how long the others wait for a rank that died without torchrun noticing.
-            dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(seconds=60))
+            # torchrun ends the run when a rank dies; this is for a machine that vanishes. It must be longer than
+            # what the others wait for rank 0, which alone counts the mixer's statistics.
+            dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(minutes=5))
         return cls(int(os.environ.get("RANK", "0")), size, device)
 
     def leave(self) -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from jsonschema import Draft202012Validator
+
+from reference_model import GPT, load_preset
 
 SCRIPT = Path(sys.executable).parent / "evaluate"
 ROOT = Path(__file__).parents[2]
@@ -176,3 +180,62 @@ def test_the_published_schema_is_the_one_in_use() -> None:
 
     published = json.loads((ROOT / "docs" / "scorecard.schema.json").read_text())
     assert published == current(), "run `python -m evaluator.scorecard > docs/scorecard.schema.json`"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_two_machines_give_the_digest_of_one(tiny_contest: Path) -> None:
+    """Two launchers with a rendezvous over loopback, as on two machines."""
+    alone = evaluate(tiny_contest / "artifact.ptz", "--nproc", "1")[1]
+    both = ["--nproc", "1", "--nnodes", "2", "--master", f"127.0.0.1:{free_port()}"]
+    second = subprocess.Popen(
+        [str(SCRIPT), str(tiny_contest / "artifact.ptz"), *both, "--node-rank", "1"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    code, card, shown = evaluate(tiny_contest / "artifact.ptz", *both, "--node-rank", "0")
+    assert code == 0, shown
+    assert "the score is on machine 0" in second.communicate(timeout=60)[1]
+    assert second.returncode == 0
+    assert card["processes"] == 2
+    assert card["digest"] == alone["digest"]
+
+
+@pytest.mark.parametrize("bits", ["6", "8"])
+def test_any_checkpoint_becomes_an_artifact_that_explains_itself(tiny_contest: Path, tmp_path: Path, bits: str) -> None:
+    checkpoint, packed = tmp_path / "model.pt", tmp_path / "packed.ptz"
+    torch.save({"model": GPT(load_preset("mini")).state_dict()}, checkpoint)
+    result = subprocess.run(
+        [str(SCRIPT), "pack", str(checkpoint), "--preset", "mini", "--bits", bits, "-o", str(packed)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert f"{packed.stat().st_size:,} bytes" in result.stdout
+    data: list[str | Path] = ["--data", tiny_contest / "data", "--tokenizer", tiny_contest / "data" / "tokenizer.model"]
+    code, card, shown = evaluate(packed, *data, "--contest", "mini", "--nproc", "1")
+    assert code == 0, shown
+    assert card["model"]["preset"] == "from the artifact's header"
+    assert card["artifact"]["family"] == "canonical"
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "model.pt"
+    torch.save(GPT(load_preset("mini")).state_dict(), checkpoint)
+    result = subprocess.run(
+        [str(SCRIPT), "pack", str(checkpoint), "--preset", "baseline", "-o", str(tmp_path / "out.ptz")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 2
+    assert "tensor" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out.ptz").exists()
