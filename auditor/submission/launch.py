@@ -89,7 +89,11 @@ class LaunchConfiguration:
 # A wrapper's forced value has replaced the command's in `environment`; here only logs must come before metadata.
 _RANK = {source: rank for rank, source in enumerate(SettingSource)}
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+$")
-_PER_RUN = re.compile(r"seed|run|rank|logfile|path|dir$|time|host|port|pid|gpu|device|date")
+_PER_RUN = re.compile(
+    r"(?:rank|local_rank|seed|s|logfile|timestamp|date|host\w*|\w*port|pid|device|https?|is_\w+)$"
+    r"|.*(?:run_?(?:id|name)|_path|_dir|_files?)$"
+)
+"""Names that differ from run to run by nature, lower case."""
 _FLAG = re.compile(r"--([A-Za-z][\w\-]*)(?:=(.*))?$", re.DOTALL)
 _FINAL = re.compile(r"\b(run|reproduc\w*|command|usage|train\w*|launch|quick ?start|how to|final|submission|eval\w*)\b")
 _OTHER = re.compile(
@@ -109,7 +113,8 @@ def choose_command(commands: Sequence[Command], entry: str) -> Command | None:
 
 def _fitness(command: Command, entry: str) -> tuple[int, int, int, int]:
     same = command.script.rpartition("/")[2] == entry.rpartition("/")[2]
-    heading = bool(_FINAL.search(command.heading)) - 2 * bool(_OTHER.search(command.heading))
+    title = command.heading or command.file.lower()
+    heading = bool(_FINAL.search(title)) - 2 * bool(_OTHER.search(title))
     return (same, heading, command.fenced, len(command.environment))
 
 
@@ -126,7 +131,7 @@ def settings_of_commands(preferred: Command | None, commands: Iterable[Command])
             continue
         for name, (value, line) in command.environment.items():
             chosen = out.get(name)
-            if chosen is not None and chosen.value != value:
+            if chosen is not None and chosen.value != value and not _PER_RUN.match(name.lower()):
                 other = Setting(name, value, _source_of(command), command.file, line)
                 out[name] = replace(chosen, conflicts=(*chosen.conflicts, other))
     return out
@@ -184,7 +189,7 @@ def settings_of_logs(logs: Sequence[Log]) -> tuple[dict[str, Setting], dict[str,
             chosen = where.get(key)
             if chosen is None:
                 where[key] = setting
-            elif chosen.value != setting.value and chosen.file != setting.file and not _PER_RUN.search(key.lower()):
+            elif chosen.value != setting.value and chosen.file != setting.file and not _PER_RUN.match(key.lower()):
                 where[key] = replace(chosen, conflicts=(*chosen.conflicts, setting))
     return environment, hyperparameters
 

@@ -97,6 +97,15 @@ def test_a_shell_script_documents_the_launch(tmp_path: Path) -> None:
     }
 
 
+def test_the_script_of_an_ablation_does_not_document_the_launch(tmp_path: Path) -> None:
+    command = "LORA_RANK={0} RUN_ID=r{0} torchrun train_gpt.py\n"
+    files = {"run.sh": command.format(1), "run_ablation.sh": "MORE=1 " + command.format(2), "train_gpt.py": SCRIPT}
+    environment = read_submission(make(tmp_path, files)).launch.environment
+    assert (environment["LORA_RANK"].value, [c.value for c in environment["LORA_RANK"].conflicts]) == ("1", ["2"])
+    assert (environment["RUN_ID"].value, environment["RUN_ID"].conflicts) == ("r1", ())
+    assert "MORE" not in environment
+
+
 def test_metadata_documents_the_launch_last(tmp_path: Path) -> None:
     metadata = (
         '{"env": {"A_FLAG": 1, "B_FLAG": "x"}, "run_command": "C_FLAG=2 torchrun train_gpt.py", "config": {"lr": 3}}'
