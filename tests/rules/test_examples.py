@@ -9,6 +9,7 @@ import pytest
 
 from auditor.audit import Options, audit_folder
 from auditor.findings import Severity, Status
+from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Rule
 from auditor.rule_packs import load_rules
 
@@ -18,9 +19,17 @@ RULES = load_rules()
 ORDER = list(Status)
 
 
+# Rules whose facts the data-flow analysis does not give yet; a strict xfail fails as soon as it does.
+UNDECIDED = {rule.id for rule in RULES if isinstance(rule, FlowRule)}
+
+
 def cases(which: str) -> list[object]:
+    def marks(rule: Rule) -> list[pytest.MarkDecorator]:
+        waiting = pytest.mark.xfail(reason="the data-flow analysis gives no such facts yet", strict=True)
+        return [waiting] if rule.id in UNDECIDED else []
+
     return [
-        pytest.param(rule, example, id=f"{rule.id}-{example.name}")
+        pytest.param(rule, example, id=f"{rule.id}-{example.name}", marks=marks(rule))
         for rule in RULES
         for example in getattr(rule, which)
     ]

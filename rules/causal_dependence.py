@@ -1,0 +1,60 @@
+"""Scores that depend on the token itself or on later ones."""
+
+from __future__ import annotations
+
+import datetime
+
+from auditor.findings import Condition, Severity
+from auditor.flow_rule import FlowRule
+from auditor.rule import Example, Ruling
+from rules._scripts import EVALUATE, scoring, script
+
+
+class CausalDependence(FlowRule):
+    """The parent of the specific rules: what reaches a credited probability without being in the prefix."""
+
+    id = "causal-dependence"
+    title = "a score depends on the target or on later tokens"
+    condition = Condition.CAUSALITY
+    severity = Severity.VIOLATION
+    rulings = (
+        Ruling("README", datetime.date(2026, 3, 20), "README", "only tokens that were already evaluated may be used"),
+        Ruling("#677", datetime.date(2026, 3, 27), "valerio-oai", "recommends the field guide's first condition"),
+    )
+    what = "Anything but the final gather of a full distribution that looks at the scored token or at later tokens."
+    why = "A predictor that sees the answer, or what follows it, predicts nothing."
+    legal = "Compute the whole distribution from the prefix, then read the target's entry."
+    bad = (
+        Example(
+            "the next token feeds the input",
+            script(evaluate=EVALUATE.replace("model(x)", "model(torch.roll(x, -1, dims=1))")),
+        ),
+        Example(
+            "a bias on the logits from the target",
+            script(
+                evaluate=EVALUATE.replace(
+                    "model(x).flatten(0, 1)", "(model(x) + 2.0 * F.one_hot(y, VOCAB)).flatten(0, 1)"
+                )
+            ),
+        ),
+        Example(
+            "a temperature chosen by the token after the target",
+            scoring("p = p_model ** (0.9 if t + 1 < len(tokens) and tokens[t + 1] < 100 else 1.0)"),
+        ),
+    )
+    good = (
+        Example("the baseline", script()),
+        Example("a temperature chosen by the prefix", scoring("p = (probs ** 1.1 / (probs ** 1.1).sum())[tokens[t]]")),
+        Example(
+            "overlapping windows score only their new positions",
+            script(
+                evaluate=EVALUATE.replace(
+                    "range(0, val_tokens.numel() - 1, SEQ)", "range(0, val_tokens.numel() - SEQ, 64)"
+                )
+                .replace('reduction="none")', 'reduction="none")[-64:]')
+                .replace("base_bytes[y]", "base_bytes[y[:, -64:]]")
+                .replace("y.numel()", "64")
+            ),
+        ),
+    )
+    facts = ("future-read", "target-read")

@@ -1,0 +1,138 @@
+"""Hints whose gate looks at the token they hint at."""
+
+from __future__ import annotations
+
+import datetime
+
+from auditor.findings import Condition, Severity
+from auditor.flow_rule import FlowRule
+from auditor.rule import Example, Ruling
+from rules._scripts import scoring, script
+
+_KERNEL = """#include <stdint.h>
+#define CELLS 65536
+
+static uint16_t next_of[CELLS];
+
+void hints(const uint16_t *tokens, int64_t n, const uint8_t *boundary, int32_t *hint, float *boost) {{
+    uint32_t state = 0;
+    for (int64_t i = 0; i < n; i++) {{
+        uint16_t tok = tokens[i];
+        {gate}
+        hint[i] = -1;
+        boost[i] = 0.0f;
+        if ({fires}) {{
+            hint[i] = next_of[state];
+            boost[i] = {boost};
+        }}
+        next_of[state] = tok;
+        state = (state * 31u + tok) % CELLS;
+    }}
+}}
+"""
+
+_SCORER = script(
+    helpers="""
+import ctypes
+import subprocess
+
+
+def hint_arrays(tokens, boundary):
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "hints.c", "-o", "hints.so"], check=True)
+    library = ctypes.CDLL("./hints.so")
+    hint = np.zeros(len(tokens), dtype=np.int32)
+    boost = np.zeros(len(tokens), dtype=np.float32)
+    library.hints(
+        tokens.ctypes.data_as(ctypes.c_void_p),
+        ctypes.c_int64(len(tokens)),
+        boundary.ctypes.data_as(ctypes.c_void_p),
+        hint.ctypes.data_as(ctypes.c_void_p),
+        boost.ctypes.data_as(ctypes.c_void_p),
+    )
+    return torch.from_numpy(hint.astype(np.int64)), torch.from_numpy(boost)
+""",
+    evaluate="""
+def evaluate(model, val_tokens, base_bytes):
+    boundary = np.load("boundary.npy")
+    hint, boost = hint_arrays(val_tokens.numpy().astype(np.uint16), boundary)
+    loss_sum, byte_sum, count = 0.0, 0.0, 0
+    for begin in range(0, val_tokens.numel() - 1, SEQ):
+        window = val_tokens[begin : begin + SEQ + 1]
+        x, y = window[:-1].unsqueeze(0), window[1:]
+        h, b = hint[begin + 1 : begin + len(window)], boost[begin + 1 : begin + len(window)]
+        with torch.no_grad():
+            logp = F.log_softmax(model(x)[0], dim=-1)
+        q = logp.gather(-1, h.clamp(min=0)[:, None]).squeeze(-1).exp()
+        hit = ((h == y) & (h >= 0)).float()
+        z = torch.log1p(q * (b.exp() - 1.0) * (h >= 0))
+        nll = -(logp.gather(-1, y[:, None]).squeeze(-1) + b * hit - z)
+        loss_sum += nll.sum().item()
+        byte_sum += base_bytes[y].sum().item()
+        count += y.numel()
+    return loss_sum / count, loss_sum / math.log(2.0) / byte_sum
+""",
+)
+
+
+def _kernel(gate: str, fires: str, boost: str = "2.0f") -> dict[str, str]:
+    return {"hints.c": _KERNEL.format(gate=gate, fires=fires, boost=boost)}
+
+
+def _python(gate: str) -> str:
+    return scoring(
+        setup="last, starts_word = {}, np.load('starts_word.npy')",
+        mixture=f"""hint = last.get(int(tokens[t - 1]), -1)
+        fires = hint >= 0 and {gate}
+        beta = 2.0 if fires else 0.0
+        z = 1.0 + (probs[hint] * (math.exp(beta) - 1.0) if fires else 0.0)
+        p = p_model * (math.exp(beta) if hint == tokens[t] else 1.0) / z""",
+        update="last[int(tokens[t - 1])] = int(tokens[t])",
+    )
+
+
+class HintGatedByTarget(FlowRule):
+    """Whether a hint fires at a position is computed from that position's token, in Python or in a C kernel."""
+
+    id = "hint-gated-by-target"
+    title = "whether a hint fires depends on the token it hints at"
+    condition = Condition.CAUSALITY
+    also = (Condition.NORMALISATION,)
+    severity = Severity.VIOLATION
+    rulings = (
+        Ruling(
+            "#1514",
+            datetime.date(2026, 4, 11),
+            "valerio-oai",
+            "merged with the two experts off that looked at the token",
+        ),
+        Ruling("#1967", datetime.date(2026, 4, 30), "community", "accepted by the authors: the gate reads tokens[i]"),
+    )
+    what = "A gate, boost or mask at position i that reads tokens[i], such as whether it begins a word."
+    why = "Even a gate that does not fire tells the scorer something about the token."
+    legal = "Decide from tokens[i - 1] and earlier; use tokens[i] only to update afterwards."
+    bad = (
+        Example(
+            "a C kernel branches on the token's boundary flag",
+            _SCORER,
+            _kernel("uint8_t is_boundary = boundary[tok];", "!is_boundary && next_of[state] != 0"),
+        ),
+        Example(
+            "a C kernel scales the boost by the token's flag",
+            _SCORER,
+            _kernel("float w = boundary[tok] ? 0.5f : 2.0f;", "next_of[state] != 0", "w"),
+        ),
+        Example("a Python mask over the target", _python("not starts_word[tokens[t]]")),
+    )
+    good = (
+        Example(
+            "a C kernel gates on the token before",
+            _SCORER,
+            _kernel(
+                "uint8_t is_boundary = i > 0 ? boundary[tokens[i - 1]] : 1;", "!is_boundary && next_of[state] != 0"
+            ),
+        ),
+        Example("a C kernel whose gated boost is 0", _SCORER, _kernel("uint8_t b = boundary[tok];", "!b && 0", "0.0f")),
+        Example("a Python mask over the token before", _python("not starts_word[tokens[t - 1]]")),
+        Example("no hints", script()),
+    )
+    facts = ("hint-gate",)
