@@ -34,6 +34,7 @@ format: $(STAMP)
 # The published schemas are generated; a test fails when they are out of date.
 schema: $(STAMP)
 	$(BIN)/python -m evaluator.scorecard > docs/scorecard.schema.json
+	$(BIN)/python -m auditor.report.document > docs/audit.schema.json
 
 # REFEREE_DATA is the folder of real data (default: ../shared/data).
 bench: $(STAMP)

@@ -14,7 +14,7 @@ import msgspec
 from auditor.audited import Audited
 from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
 from auditor.report import build
-from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing
+from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing, encodable
 from auditor.rule import Rule
 from auditor.rule_packs import load_rules
 from auditor.submission import read_submission
@@ -66,7 +66,7 @@ def audit_folder(path: Path, options: Options, digest: str = "", rules: Sequence
     entries = build.rule_entries(chosen, results, audited.submission)
     entries, suppressed = suppress(entries, options.suppressions)
     entries = tuple(_decide(entry, options) for entry in entries)
-    return Audit(
+    document = Audit(
         schema_version=SCHEMA_VERSION,
         submission=build.submission_entry(audited, digest, os.fspath(path)),
         verdict=_verdict(results, entries),
@@ -77,6 +77,7 @@ def audit_folder(path: Path, options: Options, digest: str = "", rules: Sequence
         facts=build.facts(audited),
         timing=Timing(round(read, 4), round(seconds, 4)),
     )
+    return encodable(document)
 
 
 def choose(rules: Sequence[Rule], select: Collection[str], ignore: Collection[str]) -> tuple[Rule, ...]:

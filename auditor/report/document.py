@@ -191,6 +191,25 @@ class Audit(msgspec.Struct, frozen=True):
     timing: Timing
 
 
+def encodable(audit: Audit) -> Audit:
+    """The same report with lone surrogates (of file names, of JSON escapes) written as escapes: JSON is UTF-8."""
+    try:
+        msgspec.json.encode(audit)
+    except UnicodeEncodeError:
+        return msgspec.convert(_escaped(msgspec.to_builtins(audit)), Audit)
+    return audit
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return value
+
+
 def read_audit(data: bytes) -> Audit:
     """A report from its JSON.
 
