@@ -425,8 +425,8 @@ class Arrays(Engine):
     def learned(self, index: Value, kind: str) -> Provenance | None:
         """The mark that a write by a key made of validation tokens leaves."""
         key = self.deep(index)
-        if not key.flags & P.VAL or not key.regions:
-            return None
+        if not key.flags & P.VAL or not key.regions or key.flags & (P.WEIGHTS | P.NLL | P.PROBABILITY):
+            return None  # not a key of tokens
         return self.lattice.make(marks=[Mark(kind, key.regions, self.lattice.site, self.stack(), self.phase)])
 
     phase = 0

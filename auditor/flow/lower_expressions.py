@@ -53,7 +53,7 @@ class ExpressionLowering:
             self.line += 1 + len(node.empty_lines)
             node = node.last_line
         value = getattr(node, "value", "")
-        if "\n" in value:
+        if isinstance(value, str) and "\n" in value:
             self.line += value.count("\n")
 
     def comma(self, node: Any) -> None:

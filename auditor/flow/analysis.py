@@ -1,0 +1,194 @@
+"""Analyse a submission: the public entry of the flow package."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from auditor.findings import Step
+from auditor.flow import provenance as P
+from auditor.flow.engine import BudgetExceededError
+from auditor.flow.facts import Certainty, Evidence, FlowFacts
+from auditor.flow.library import Auditing
+from auditor.flow.program import Sources
+from auditor.flow.provenance import Fact, Mark, Site
+
+if TYPE_CHECKING:
+    from auditor.submission import Submission
+
+BUDGET = 250_000
+"""Abstract steps; the largest real record needs about 160,000."""
+_STACK = 20_000
+
+_FIELDS = {
+    "target-key": ("target_keyed_reads", "a table is read by a hashed key that contains the token being predicted"),
+    "unnormalised": ("unnormalised_mixtures", "counts are divided by something that is not their sum over the vocabulary"),
+    "pseudo-expert": ("pseudo_experts", "an entropy takes part in a mixture of negative log-likelihoods"),
+    "oracle": ("oracle_choices", "the better of two scores is kept after the token is known"),
+    "byte-spread": ("byte_spreads", "a token's log-probability is spread over its bytes and mixed there"),
+}
+_LEARNED = {
+    "slot": ("slot_updates", "state fitted to these tokens scores them"),
+    "weights": ("updates_before_score", "weights trained on these tokens score them"),
+    "prequant": ("prequant_updates", "weights trained on these tokens are quantised and then score them"),
+    "table": ("rescores", "a table that already holds these tokens scores them"),
+    "calibration": ("val_calibrations", "weights computed with statistics of these tokens score them"),
+}
+
+
+def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BUDGET) -> FlowFacts:
+    """Follow a submission's program from its entry, as launched.
+
+    Args:
+        submission: the folder as data.
+        all_flags: also follow branches that the launch configuration switches off; what is found only there is dormant.
+        budget: abstract steps after which the analysis stops and says so.
+
+    Never raises for a submission: what goes wrong inside is named in ``unanalysed``.
+    """
+    entry = submission.main
+    if entry is None:
+        return FlowFacts(unanalysed=("no entry script",))
+    texts = {name: source.text for name, source in submission.sources.items() if source.problem is None}
+    environment = {name: setting.value for name, setting in submission.launch.environment.items()}
+    logged = {name: setting.value for name, setting in submission.launch.logged.items()}
+    facts = analyse_program(texts, entry.name, environment, logged, budget=budget)
+    if not all_flags:
+        return facts
+    wide = analyse_program(texts, entry.name, environment, logged, budget=budget, all_flags=True)
+    return _with_dormant(facts, wide)
+
+
+def analyse_program(
+    texts: Mapping[str, str],
+    entry: str,
+    environment: Mapping[str, str] | None = None,
+    logged: Mapping[str, str] | None = None,
+    *,
+    budget: int = BUDGET,
+    all_flags: bool = False,
+) -> FlowFacts:
+    """The same on bare sources: path to text, the entry's path, environment variables, logged hyperparameters."""
+    sources = Sources(texts)
+    engine = Auditing(sources, environment or {}, logged or {}, budget, all_flags)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _STACK))
+    try:
+        engine.import_file(entry, main=True)
+    except BudgetExceededError:
+        site = engine.lattice.site
+        engine.reasons[f"stopped after {budget} steps at {site.file}:{site.line}"] = None
+    except RecursionError:
+        engine.reasons["the program nests too deeply"] = None
+    except Exception as error:  # noqa: BLE001 - a bug here must read as "not analysable", never as clear
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        site = engine.lattice.site
+        name = place.filename.rpartition("/")[2]
+        engine.reasons[f"internal: {type(error).__name__} at {name}:{place.lineno} for {site.file}:{site.line}"] = None
+    finally:
+        sys.setrecursionlimit(limit)
+    for problem in sources.unparsable.values():
+        engine.reasons[problem] = None
+    return _collect(engine, sources)
+
+
+def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
+    found: dict[str, dict[tuple[object, ...], Evidence]] = {}
+    used: set[tuple[Site, str]] = set()
+    for fact, (report, stack) in engine.reported.items():
+        name, evidence = _evidence(engine, sources, fact, report, stack)
+        if fact.mark is not None:
+            used.add((fact.mark.site, fact.mark.kind))
+        key = (evidence.file, evidence.line)
+        known = found.setdefault(name, {}).get(key)
+        if known is None or (known.certainty is Certainty.SUSPECTED and evidence.certainty is Certainty.TRACED):
+            found[name][key] = evidence
+    warmups = tuple(
+        _warmup(sources, mark) for key, mark in engine.updates.items() if key not in used and mark.kind != "calibration"
+    )
+    late = tuple(
+        Evidence(
+            "training shards are read after the artifact was written",
+            site.file,
+            site.line,
+            (_step(sources, site, "training data is read here"),),
+            Certainty.TRACED,
+        )
+        for site in _late_reads(engine)
+    )
+    if not engine.scores:
+        engine.reasons["no reported score was reached"] = None
+    return FlowFacts(
+        **{name: tuple(items.values()) for name, items in found.items()},
+        warmups=warmups,
+        train_reads_at_eval=late,
+        reports=len(engine.scores),
+        unanalysed=tuple(engine.reasons),
+        steps=engine.steps,
+    )
+
+
+def _late_reads(engine: Auditing) -> list[Site]:
+    written = False
+    late: dict[Site, None] = {}
+    for kind, site, _ in engine.events:
+        written = written or kind == "serialise"
+        if kind == "read-train" and written:
+            late[site] = None
+    return list(late)
+
+
+def _step(sources: Sources, site: Site, why: str) -> Step:
+    return Step(site.file, site.line, sources.line(site.file, site.line), why)
+
+
+def _evidence(
+    engine: Auditing, sources: Sources, fact: Fact, report: Site, stack: tuple[Site, ...]
+) -> tuple[str, Evidence]:
+    end = [*(_step(sources, site, "the score's function is called here") for site in stack[-2:])]
+    end.append(_step(sources, report, "the score that used it is reported"))
+    certainty = Certainty.TRACED if fact.certain else Certainty.SUSPECTED
+    mark = fact.mark
+    if mark is None:
+        name, message = _FIELDS[fact.kind]
+        path = [_step(sources, site, why) for site, why in fact.sites]
+        return name, Evidence(message, fact.site.file, fact.site.line, (*path, *end), certainty)
+    kind = "prequant" if mark.kind == "weights" and mark.phase < engine.phase else mark.kind
+    name, message = _LEARNED[kind]
+    path = [_step(sources, min(r.site for r in mark.regions), "validation tokens are read here")]
+    path += [_step(sources, site, "called here") for site in mark.stack[-2:]]
+    path.append(_step(sources, mark.site, _LEARNS[mark.kind]))
+    path.append(_step(sources, fact.site, "what has learned from these tokens is used on the same tokens"))
+    return name, Evidence(message, mark.site.file, mark.site.line, (*path, *end), certainty, per_row=mark.rows)
+
+
+_LEARNS = {
+    "weights": "the model's weights move along the gradient of these tokens' loss",
+    "slot": "state outside the model moves along the gradient of these tokens' loss",
+    "table": "these tokens are entered into a table",
+    "calibration": "weights computed with statistics of these tokens are loaded",
+}
+
+
+def _warmup(sources: Sources, mark: Mark) -> Evidence:
+    path = [_step(sources, min(r.site for r in mark.regions), "validation tokens are read here")]
+    path.append(_step(sources, mark.site, _LEARNS[mark.kind]))
+    message = "something learns from validation tokens; no reported score of those tokens uses it"
+    return Evidence(message, mark.site.file, mark.site.line, tuple(path), Certainty.TRACED, per_row=mark.rows)
+
+
+def _with_dormant(facts: FlowFacts, wide: FlowFacts) -> FlowFacts:
+    import dataclasses
+
+    active = {(name, e.file, e.line) for name, e in facts.found()}
+    added: dict[str, tuple[Evidence, ...]] = {}
+    for name, evidence in wide.found():
+        if (name, evidence.file, evidence.line) not in active:
+            dormant = dataclasses.replace(evidence, dormant=True)
+            added[name] = (*added.get(name, getattr(facts, name)), dormant)
+    return dataclasses.replace(facts, **added)
+
+
+__all__ = ["BUDGET", "P", "analyse", "analyse_program"]
