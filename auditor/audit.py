@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from auditor.audited import Audited
 from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
+from auditor.options import Options
 from auditor.report import build
 from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing, encodable
 from auditor.rule import Rule
 from auditor.rule_packs import load_rules
 from auditor.submission import read_submission
-from auditor.suppressions import Suppression, suppress
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a caller may choose.
-
-    Attributes:
-        select: only these rules; empty for all.
-        ignore: not these rules.
-        as_of: judge by the rulings of that day; None for today's.
-        all_flags: analyse branches that the documented launch leaves off, too.
-        strict: notes of severity R decide as well.
-        suppressions: the reviewer's.
-        known: fingerprints of a baseline.
-    """
-
-    select: frozenset[str] = frozenset()
-    ignore: frozenset[str] = frozenset()
-    as_of: datetime.date | None = None
-    all_flags: bool = False
-    strict: bool = False
-    suppressions: tuple[Suppression, ...] = ()
-    known: frozenset[str] = field(default_factory=frozenset)
+from auditor.suppressions import suppress
 
 
 def audit_folder(path: Path, options: Options, digest: str = "", rules: Sequence[Rule] | None = None) -> Audit:

@@ -17,7 +17,7 @@ from auditor.exits import Exit
 from auditor.findings import Status, Verdict
 
 if TYPE_CHECKING:
-    from auditor.audit import Options
+    from auditor.options import Options
     from auditor.report.document import Audit
 
 _EXITS = {Verdict.VIOLATION: Exit.FAILED, Verdict.NEEDS_REVIEW: Exit.REFUSED, Verdict.CLEAR: Exit.OK}
@@ -53,7 +53,7 @@ def judge(
     no_cache: bool,
 ) -> int:
     """Judge the submission in folder PR_DIR."""
-    from auditor.audit import Options
+    from auditor.options import Options
 
     options = Options(
         select=frozenset(select),

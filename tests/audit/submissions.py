@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auditor.audit import Options, audit_folder
+from auditor.audit import audit_folder
+from auditor.options import Options
 from auditor.report.document import Audit
 from auditor.rule import Rule
 from auditor.rule_packs import load_rules

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from auditor.audit import Options, audit_folder
+from auditor.audit import audit_folder
 from auditor.findings import Severity, Status
 from auditor.flow_rule import FlowRule
+from auditor.options import Options
 from auditor.rule import Example, Rule
 from auditor.rule_packs import load_rules
 
