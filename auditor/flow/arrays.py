@@ -142,7 +142,11 @@ class Arrays(Engine):
         if isinstance(element, Seq):
             inner = [self.depending(i, prov) for i in element.items] if element.items is not None else None
             summary = self.depending(element.element, prov) if element.element is not None else None
-            return element if not self._scalars(element) else Seq(inner, summary, element.prov, element.kind)
+            if not self._scalars(element):
+                return element
+            sight = Seq(inner, summary, element.prov, element.kind)
+            sight.origin = element
+            return sight
         return element
 
     def _scalars(self, seq: Seq) -> bool:
@@ -207,7 +211,7 @@ class Arrays(Engine):
         if isinstance(index, Slice) and index.lower is None and isinstance(index.upper, Const) and index.upper.value == 0:
             return Array(lattice.none, None, array.ndim)
         index_prov = self.deep(index)
-        if array.prov.flags & P.VAL and array.prov.tokens:
+        if array.prov.flags & P.VAL and array.prov.tokens and not array.prov.flags & P.HASHED:
             # Where in the stream is not what is there, even where positions come from document marks in it.
             index_prov = self.positional(index_prov)
             reading = False
@@ -218,9 +222,11 @@ class Arrays(Engine):
         start = None
         if array.start is not None and low is not None:
             start = array.start.plus(low)
-        if array.prov.flags & P.VAL and array.prov.tokens:
+        if array.prov.flags & P.VAL and array.prov.tokens and not array.prov.flags & P.HASHED:
             tokens = self._moved(array.prov, low, index) | index_prov.tokens
             prov = lattice.change(prov, tokens=tokens)
+        if array.prov.flags & (P.PROBABILITY | P.LOG_PROBABILITY) and index_prov.flags & P.VAL:
+            prov = lattice.flagged(prov, P.NLL, P.PROBABILITY | P.LOG_PROBABILITY)  # picked out at the tokens
         if array.prov.regions:
             prov = self._narrow(prov, array, index, low, high, sliced)
         if array.prov.flags & P.STREAM and (sliced or index_prov.deps or not isinstance(index, Const)):

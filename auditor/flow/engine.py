@@ -365,6 +365,8 @@ class Engine:
 
     def append(self, seq: Seq, value: Value) -> None:
         """Add an element; in a loop that stands for many iterations the length is lost."""
+        if seq.origin is not None:
+            self.append(seq.origin, value)
         self.heap.touch(seq)
         if any(loop.abstract and seq.birth <= loop.birth for loop in self.loops):
             self.summarise(seq)

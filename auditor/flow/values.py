@@ -163,13 +163,17 @@ class Array(Obj):
 
 
 class Seq(Obj):
-    """A list, set, deque or iterator: ``items`` while they are few and known, else the summary ``element``."""
+    """A list, set, deque or iterator: ``items`` while they are few and known, else the summary ``element``.
 
-    __slots__ = ("element", "items", "kind")
+    ``origin`` is the list that this one is a loop iteration's sight of; what is appended reaches it.
+    """
+
+    __slots__ = ("element", "items", "kind", "origin")
 
     def __init__(self, items: list[Value] | None, element: Value | None, prov: Provenance, kind: str = "list") -> None:
         super().__init__(prov)
         self.items, self.element, self.kind = items, element, kind
+        self.origin: Seq | None = None
 
     def save(self) -> Any:
         return (self.prov, list(self.items) if self.items is not None else None, self.element)
