@@ -28,10 +28,11 @@ from rich.table import Table
 from evaluator.display import Lines
 from evaluator.evaluation import evaluate
 from evaluator.resolve import Options
-from evaluator.settings import AdaptSettings, MixerSettings, ScoringSettings, load_eval_preset
+from evaluator.settings import AdaptSettings, MixerSettings, ScoringSettings, settings_from
 from evaluator.supervise import Fleet
 from mini_contest.settings import BuildSettings
 from mini_contest.training import pack, train_model
+from rules.contest.profile import load_profile
 from rules.contest.shards import read_shard, shard_path, write_shard
 from rules.contest.tokenizer import load_tokenizer
 
@@ -74,7 +75,7 @@ def main(contests: tuple[str, ...], tokens: int, steps: int, nproc: int, json_fi
     cells: list[Cell] = []
     for contest in contests:
         options = mini() if contest == "mini" else fineweb(tokens, steps)
-        settings = load_eval_preset("mini")
+        settings = settings_from(load_profile("mini").scoring, "the mini contest")
         for ttt in (False, True):
             for mixer in track(MIXERS, f"{contest}, TTT {'on' if ttt else 'off'}", console=Console(stderr=True)):
                 cells.append(cell(contest, options, settings, mixer, ttt=ttt, nproc=nproc))  # noqa: PERF401 - the bar

@@ -102,7 +102,6 @@ def _build(folder: Path, settings: BuildSettings) -> BuildRecord:
     manifest = Manifest(
         contest="mini",
         preset=settings.preset,
-        eval_preset=settings.eval_preset,
         data="data",
         tokenizer=f"data/{TOKENIZER_NAME}",
     )

@@ -21,7 +21,6 @@ class BuildSettings:
 
     Attributes:
         preset: model preset that is trained.
-        eval_preset: evaluation preset that the artifact's manifest names.
         vocab_size: pieces of the tokenizer at most; a small corpus may yield fewer.
         fraction: share of the sources (topics and library files) that are read, chosen by the hash of their names.
         val_share: share of the documents that are held out, chosen by the hash of their text.
@@ -32,7 +31,6 @@ class BuildSettings:
     """
 
     preset: str = "mini"
-    eval_preset: str = "mini"
     vocab_size: int = 1024
     fraction: float = 1.0
     val_share: float = 0.12

@@ -83,7 +83,7 @@ def test_a_scorecard_and_its_replay(contest: Path, tmp_path: Path, schema: Draft
 
 
 def test_the_digest_is_the_same_for_1_2_and_4_processes(tiny_contest: Path) -> None:
-    """With test-time training and the mixer on, which is what the mini preset has."""
+    """With test-time training and the mixer on, which is how the mini contest scores."""
     cards = [evaluate(tiny_contest / "artifact.ptz", "--nproc", str(n))[1] for n in (1, 2, 4)]
     assert [card["processes"] for card in cards] == [1, 2, 4]
     assert cards[0]["scoring"]["ttt"] is not None
@@ -94,7 +94,7 @@ def test_the_digest_is_the_same_for_1_2_and_4_processes(tiny_contest: Path) -> N
 def test_over_the_byte_cap_is_exit_1(contest: Path, tmp_path: Path) -> None:
     code_file = tmp_path / "train.py"
     code_file.write_bytes(b"#" * 1_000_000)
-    code, card, _ = evaluate(contest / "artifact.ptz", "--eval-preset", "mini", "--nproc", "1", "--code", code_file)
+    code, card, _ = evaluate(contest / "artifact.ptz", "--nproc", "1", "--code", code_file)
     assert code == 1
     assert card["status"] == "over-bytes"
     assert card["size"]["code"] == 1_000_000

@@ -58,7 +58,7 @@ def test_the_artifact_is_one_that_the_evaluator_reads(tiny_contest: Path, tmp_pa
 def test_the_manifest_beside_the_artifact_says_how_to_score_it(tiny_contest: Path) -> None:
     manifest, path = read_manifest(tiny_contest / "artifact.ptz")
     assert path is not None
-    assert (manifest.contest, manifest.preset, manifest.eval_preset) == ("mini", "mini", "mini")
+    assert (manifest.contest, manifest.preset, manifest.eval_preset) == ("mini", "mini", None)
     assert manifest.data is not None
     assert manifest.tokenizer is not None
     assert (path.parent / manifest.data).is_dir()
