@@ -11,6 +11,7 @@ import msgspec
 
 from auditor.audited import Audited
 from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
+from auditor.flow_rule import FlowRule
 from auditor.options import Options
 from auditor.report import build
 from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing, encodable
@@ -42,11 +43,12 @@ def audit_folder(path: Path, options: Options, digest: str = "", rules: Sequence
     entries = build.rule_entries(chosen, results, audited.submission)
     entries, suppressed = suppress(entries, options.suppressions)
     entries = tuple(_decide(entry, options) for entry in entries)
+    incomplete = audited.flow.unanalysed if any(isinstance(rule, FlowRule) for rule in chosen) else ()
     document = Audit(
         schema_version=SCHEMA_VERSION,
         submission=build.submission_entry(audited, digest, os.fspath(path)),
         verdict=_verdict(results, entries),
-        coverage=build.coverage(audited, len(chosen), ()),
+        coverage=build.coverage(audited, len(chosen), incomplete),
         rules=entries,
         suppressions=suppressed,
         as_of=options.as_of,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from auditor.submission import Log, Submission
+from auditor.submission import Log, ProblemKind, Submission
 
 if TYPE_CHECKING:
+    from auditor.flow import FlowFacts
     from rules.contest.profile import ContestProfile
 
 
@@ -37,6 +38,23 @@ class Audited:
         from rules.contest.profile import load_profile
 
         return load_profile("parameter-golf")
+
+    @cached_property
+    def flow(self) -> FlowFacts:
+        """What the data-flow analysis found."""
+        from auditor.flow import analyse
+
+        return analyse(self.submission, all_flags=self.all_flags)
+
+    @cached_property
+    def unread(self) -> tuple[str, ...]:
+        """Code that could not be read at all, so that nothing may be called absent from it."""
+        submission = self.submission
+        if not submission.sources:
+            return ("there is no script",)
+        hidden = {ProblemKind.UNPARSABLE, ProblemKind.UNDECODABLE_PACKER, ProblemKind.TOO_DEEP, ProblemKind.TOO_LARGE}
+        code = {name for source in submission.sources for name in (source, source.partition("!")[0])}
+        return tuple(f"{p.file}: {p.message}" for p in submission.problems if p.kind in hidden and p.file in code)
 
     @cached_property
     def runs(self) -> tuple[Log, ...]:

@@ -1,23 +1,63 @@
-"""Base of the rules that rest on data flow: which facts of the analysis each speaks of."""
+"""Base of the rules that rest on data flow: from the analysis' evidence to a result."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
 
 from auditor.audited import Audited
-from auditor.findings import RuleResult, Status
+from auditor.findings import Finding, RuleResult, Status
 from auditor.rule import Rule
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 
 class FlowRule(Rule):
     """A rule over the facts that the data-flow analysis found.
 
     Attributes:
-        facts: kinds of facts that break the rule.
+        subject: what the rule speaks of, as it shows in code. Where the analysis is incomplete, a rule whose subject
+            does not occur is not applicable, and one whose subject occurs is not analysable.
     """
 
-    facts: ClassVar[tuple[str, ...]]
+    subject: ClassVar[re.Pattern[str]]
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """The evidence that breaks the rule."""
+        raise NotImplementedError
 
     def check(self, audited: Audited) -> RuleResult:
-        """Not analysable as long as there is no analysis."""
-        return self.result(Status.NOT_ANALYSABLE, "this version has no data-flow analysis")
+        """Traced where a path is complete, suspected where a part was assumed."""
+        evidence = self.evidence(audited)
+        active = [item for item in evidence if not item.dormant]
+        traced = [item for item in active if item.certainty.value == Status.TRACED.value]
+        findings = [_finding(item) for item in traced or active]
+        findings += [_finding(item) for item in evidence if item.dormant]
+        if traced:
+            return self.result(Status.TRACED, findings=findings)
+        if active:
+            return self.result(Status.SUSPECTED, findings=findings)
+        return self._nothing_found(audited, findings)
+
+    def _nothing_found(self, audited: Audited, dormant: list[Finding]) -> RuleResult:
+        """Clear, if the analysis is complete; else it depends on whether the subject occurs."""
+        if audited.unread:
+            return self.result(Status.NOT_ANALYSABLE, "; ".join(audited.unread[:3]), dormant)
+        if not audited.flow.unanalysed:
+            return self.result(Status.CLEAR, findings=dormant)
+        if any(self.subject.search(text) for text in _code(audited)):
+            return self.result(Status.NOT_ANALYSABLE, "; ".join(audited.flow.unanalysed[:3]), dormant)
+        return self.not_applicable("nothing of the kind occurs in the code")
+
+
+def _code(audited: Audited) -> Iterator[str]:
+    """All code that is reached."""
+    submission = audited.submission
+    yield from (source.text for source in submission.sources.values())
+    yield from (kernel.text for kernel in submission.kernels)
+
+
+def _finding(evidence: Evidence) -> Finding:
+    return Finding(evidence.message, evidence.file, evidence.line, evidence.path, evidence.dormant)

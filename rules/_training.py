@@ -1,8 +1,47 @@
-"""Pieces of test-time training for the rules' examples."""
+"""Test-time training: which rule an update belongs to, and pieces of scripts for the examples."""
 
 from __future__ import annotations
 
+import ast
+import re
+from typing import TYPE_CHECKING
+
 from rules._scripts import script
+
+if TYPE_CHECKING:
+    from auditor.audited import Audited
+    from auditor.flow import Evidence
+
+
+_GRADIENT = re.compile(r"\.step\(|grad|\blr\b|-=|\badd_\(|\bsub_\(|backward")
+_EPOCH = re.compile(r"epoch|pass|round", re.IGNORECASE)
+
+
+def by_gradient(evidence: Evidence) -> bool:
+    """Whether the weights were moved by a gradient step rather than written by a quantiser."""
+    text = next((step.text for step in evidence.path if (step.file, step.line) == (evidence.file, evidence.line)), "")
+    return bool(_GRADIENT.search(text))
+
+
+def in_scored_epochs(audited: Audited, evidence: Evidence) -> bool:
+    """Whether the update, or a call on the way to it, stands in a loop over epochs that also adds scores up."""
+    places = {(step.file, step.line) for step in evidence.path}
+    return any(
+        (name, line) in places
+        for name, source in audited.submission.sources.items()
+        if source.problem is None
+        for loop in ast.walk(source.syntax)
+        if isinstance(loop, ast.For) and _EPOCH.search(ast.unparse(loop.target)) and _adds_up(loop)
+        for line in range(loop.lineno, (loop.end_lineno or loop.lineno) + 1)
+    )
+
+
+def _adds_up(loop: ast.For) -> bool:
+    """A chunk loop inside, with sums of credited bytes: not an adapting function's own epochs."""
+    inner = any(isinstance(node, ast.For) for statement in loop.body for node in ast.walk(statement))
+    sums = {ast.unparse(node.target) for node in ast.walk(loop) if isinstance(node, ast.AugAssign)}
+    return inner and any("byte" in name for name in sums)
+
 
 ADAPT = """
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import EVALUATE, script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _PPM = """
 
@@ -84,4 +90,8 @@ class ByteMixtureNotTokenNormalised(FlowRule):
         Example("a byte vocabulary", script(evaluate=EVALUATE).replace("VOCAB = 1024", "VOCAB = 256")),
         Example("the byte model is only measured", script(helpers=_PPM)),
     )
-    facts = ("byte-spread",)
+    subject = re.compile(r"ppm|byte_log|byte_lp|bytewise", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.byte_spreads

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import script
+from rules._training import by_gradient
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _GPTQ = """
 
@@ -38,19 +45,9 @@ def generate(model, length):
 _SOURCE = """source = os.environ.get("CALIBRATION", "{default}")
     quantize(model, collect_hessian(model, val_tokens if source == "val" else train_tokens))"""
 
-_TEMPERATURE = """temperature = torch.ones((), requires_grad=True)
-    optimizer = torch.optim.LBFGS([temperature])
-    sample = {tokens}[: 8 * SEQ + 1]
-
-    def closure():
-        optimizer.zero_grad()
-        logits = model(sample[:-1].view(8, SEQ)).flatten(0, 1)
-        loss = F.cross_entropy(logits / temperature, sample[1:])
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    model.head.weight.data /= temperature.detach()"""
+_SCALES = """with torch.no_grad():
+        activity = model.hidden(val_tokens[: 8 * SEQ].view(8, SEQ)).abs().mean(dim=(0, 1))
+        model.head.weight.mul_(activity / activity.mean())"""
 
 
 class CalibrateOnVal(FlowRule):
@@ -72,10 +69,7 @@ class CalibrateOnVal(FlowRule):
             script(helpers=_GPTQ, before_saving="quantize(model, collect_hessian(model, val_tokens))"),
         ),
         Example("a switch whose default is val", script(helpers=_GPTQ, before_saving=_SOURCE.format(default="val"))),
-        Example(
-            "a temperature fitted on a prefix that is scored later",
-            script(before_scoring=_TEMPERATURE.format(tokens="val_tokens")),
-        ),
+        Example("scales from activations on validation text", script(helpers=_GPTQ, before_saving=_SCALES)),
     )
     good = (
         Example(
@@ -90,5 +84,10 @@ class CalibrateOnVal(FlowRule):
             "a switch whose default is train", script(helpers=_GPTQ, before_saving=_SOURCE.format(default="train"))
         ),
     )
-    facts = ("conflict",)
-    marks = ("calibration",)
+    subject = re.compile(r"calib|hessian|gptq|awq|temperature", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        flow = audited.flow
+        written = (*flow.prequant_updates, *flow.updates_before_score)
+        return (*flow.val_calibrations, *(item for item in written if not by_gradient(item)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 
-from auditor.findings import Condition, Severity
-from auditor.flow_rule import FlowRule
-from auditor.rule import Example, Ruling
+from auditor.audited import Audited
+from auditor.findings import Condition, RuleResult, Severity
+from auditor.rule import Example, Rule, Ruling
 from rules._scripts import EVALUATE, scoring, script
 
 
-class CausalDependence(FlowRule):
+class CausalDependence(Rule):
     """The parent of the specific rules: what reaches a credited probability without being in the prefix."""
 
     id = "causal-dependence"
@@ -57,4 +57,7 @@ class CausalDependence(FlowRule):
             ),
         ),
     )
-    facts = ("future-read", "target-read")
+
+    def check(self, audited: Audited) -> RuleResult:
+        """Left to the specific rules: what they do not name, the analysis does not look for."""
+        return self.not_applicable("what the specific rules of C1 do not name takes an experiment to find")

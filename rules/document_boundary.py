@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
+import re
+from collections.abc import Iterator
 
-from auditor.findings import Condition, Severity, Status
-from auditor.flow_rule import FlowRule
-from auditor.rule import Example, Ruling
+from auditor.audited import Audited
+from auditor.findings import Condition, Finding, RuleResult, Severity, Status
+from auditor.rule import Example, Rule, Ruling
+from auditor.submission import Source
 from rules._scripts import script
+from rules._settings import effective
+
+_SWITCH = "SMEAR_GATE_ENABLED"
+_GATE = r"(?:gate|smear)\w*"
+_PAST = r"\[:,\s*:-1"
+_SHIFT = re.compile(rf"{_GATE}[^\n=]*\*[^\n]*{_PAST}|{_PAST}[^\n]*\][^\n=]*\*[^\n]*{_GATE}", re.IGNORECASE)
+_MASK = re.compile(r"bos|doc_mask|boundary|document|\[:,\s*1:\]\s*!=", re.IGNORECASE)
 
 _SMEAR = """
 
@@ -43,7 +54,7 @@ def _smeared(mask: str) -> str:
     return script(helpers=_SMEAR.replace("{mask}", mask)).replace("model = Model()", "model = SmearModel()")
 
 
-class DocumentBoundary(FlowRule):
+class DocumentBoundary(Rule):
     """Attention is isolated per document, and a shift by one token is not."""
 
     id = "document-boundary"
@@ -63,4 +74,23 @@ class DocumentBoundary(FlowRule):
         Example("masked at BOS", _smeared("mixed = mixed * (input_ids[:, 1:] != 1).unsqueeze(-1)")),
         Example("a flat stream", script()),
     )
-    facts = ("document-boundary",)
+
+    def check(self, audited: Audited) -> RuleResult:
+        """Functions that shift hidden states by a gate without a mask, where attention has variable lengths."""
+        sources = [source for source in audited.submission.sources.values() if source.problem is None]
+        if not any("cu_seqlens" in source.text for source in sources):
+            return self.not_applicable("attention is not isolated by document")
+        switch = effective(audited.submission, _SWITCH)
+        dormant = switch is not None and not switch.is_on
+        return self.judge((f for source in sources for f in _unmasked(source, dormant=dormant)), Status.SUSPECTED)
+
+
+def _unmasked(source: Source, *, dormant: bool) -> Iterator[Finding]:
+    for node in ast.walk(source.syntax):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        text = ast.get_source_segment(source.text, node) or ""
+        shift = _SHIFT.search(text)
+        if shift and not _MASK.search(text):
+            line = node.lineno + text.count("\n", 0, shift.start())
+            yield Finding("the last token of a document reaches the next one's first", source.name, line, (), dormant)

@@ -98,5 +98,5 @@ def _limits(audited: Audited) -> Iterator[Finding]:
         if value is None or not 0 < value.number < 0.8 * whole:
             continue
         switch = effective(audited.submission, f"{name.partition('_')[0]}_ENABLED")
-        dormant = switch is not None and not switch.is_on and not audited.all_flags
+        dormant = switch is not None and not switch.is_on
         yield Finding(f"{name}={value.text} scores a part of the stream", value.file, value.line, dormant=dormant)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import scoring, script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _KERNEL = """#include <stdint.h>
 #define CELLS 65536
@@ -135,4 +141,8 @@ class HintGatedByTarget(FlowRule):
         Example("a Python mask over the token before", _python("not starts_word[tokens[t - 1]]")),
         Example("no hints", script()),
     )
-    facts = ("hint-gate",)
+    subject = re.compile(r"hint|tilt|boost", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.hints_gated_by_target

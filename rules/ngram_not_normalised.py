@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import scoring, script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _RATIO = scoring(
     setup="""pairs = np.zeros(1 << 18)
@@ -90,4 +96,8 @@ class NgramNotNormalised(FlowRule):
         Example("interpolation with a unigram distribution", _INTERPOLATION),
         Example("the model alone", script()),
     )
-    facts = ("unnormalised",)
+    subject = re.compile(r"hash|ngram|n_gram|\^|table|cache|counts", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.unnormalised_mixtures

@@ -64,7 +64,7 @@ class NgramPrecomputeOutsideTimer(Rule):
         if switch is None:
             return self.not_applicable("the script has no such switch")
         enabled = effective(audited.submission, _ENABLES)
-        dormant = enabled is not None and not enabled.is_on and not audited.all_flags
+        dormant = enabled is not None and not enabled.is_on
         how = "is set" if switch.documented else "is the default"
         finding = Finding(f"{_SWITCH}={switch.text} {how}", switch.file, switch.line, dormant=dormant)
         return self.judge([finding] if switch.is_on else [])

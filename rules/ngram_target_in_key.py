@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import scoring, script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _TABLES = """ctx_table = np.zeros(1 << 20, dtype=np.int64)
     full_table = np.zeros(1 << 20, dtype=np.int64)"""
@@ -179,4 +185,8 @@ class NgramTargetInKey(FlowRule):
         Example("exact contexts in dictionaries", _EXACT),
         Example("no n-grams at all", script()),
     )
-    facts = ("target-key",)
+    subject = re.compile(r"hash|ngram|n_gram|\^|table|cache", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.target_keyed_reads

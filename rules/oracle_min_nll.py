@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import scoring, script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _UNIGRAM = "unigram = np.ones(VOCAB)"
 _UPDATE = "unigram[tokens[t]] += 1"
@@ -80,4 +86,8 @@ def evaluate(model, val_tokens, base_bytes):
             script(before_saving="limit = torch.minimum(model.head.weight.abs().max(), torch.tensor(1.0))"),
         ),
     )
-    facts = ("oracle",)
+    subject = re.compile(r"ngram|mixer|mix|expert|oracle|ppm", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.oracle_choices

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import script
-from rules._training import ADAPT, SCORE_FIRST
+from rules._training import ADAPT, SCORE_FIRST, by_gradient
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _SWITCH = """if bool(int(os.environ.get("PREQUANT_TTT_ENABLED", "{default}"))):
         adapt(model, val_tokens, epochs=21)"""
@@ -48,6 +54,8 @@ class PrequantValTtt(FlowRule):
         Example("fine-tuning on training tokens", script(helpers=ADAPT, before_saving="adapt(model, train_tokens)")),
         Example("score-first adaptation after saving", SCORE_FIRST),
     )
-    facts = ("conflict",)
-    marks = ("weights",)
-    phase = "before-artifact"
+    subject = re.compile(r"ttt|adapt|finetune", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return tuple(item for item in audited.flow.prequant_updates if by_gradient(item))

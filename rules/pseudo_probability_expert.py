@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _FRAME = """
 def evaluate(model, val_tokens, base_bytes):
@@ -69,4 +75,8 @@ class PseudoProbabilityExpert(FlowRule):
         Example("entropy is only measured", _mixed("mixed = nll + 0.0 * entropy.detach().mean().item()")),
         Example("no mixture", script()),
     )
-    facts = ("pseudo-expert",)
+    subject = re.compile(r"entropy", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.pseudo_experts

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
+import re
+from collections.abc import Iterator
 
-from auditor.findings import Condition, Severity, Status
-from auditor.flow_rule import FlowRule
-from auditor.rule import Example, Ruling
+from auditor.audited import Audited
+from auditor.findings import Condition, Finding, RuleResult, Severity, Status
+from auditor.rule import Example, Rule, Ruling
+from auditor.submission import Source
 from rules._training import CREDIT, SCORE_FIRST, chunked
 
+_SCORES = re.compile(r"eval|score|ttt", re.IGNORECASE)
+_ORDER = re.compile(r"randperm|shuffle|\bsorted\([^\n]*(?:len|key)|\.sort\(key|argsort\(")
 
-class SinglePassLeftToRight(FlowRule):
+
+class SinglePassLeftToRight(Rule):
     """Scored chunks are visited in another order than the stream's while weights learn."""
 
     id = "single-pass-left-to-right"
@@ -42,4 +49,19 @@ class SinglePassLeftToRight(FlowRule):
         ),
     )
     good = (Example("in order", SCORE_FIRST),)
-    facts = ("out-of-order",)
+
+    def check(self, audited: Audited) -> RuleResult:
+        """Functions that sort or shuffle and train in one body; the order of calls is not followed."""
+        sources = [source for source in audited.submission.sources.values() if source.problem is None]
+        return self.judge((finding for source in sources for finding in _reordered(source)), Status.SUSPECTED)
+
+
+def _reordered(source: Source) -> Iterator[Finding]:
+    for node in ast.walk(source.syntax):
+        if not isinstance(node, ast.FunctionDef) or not _SCORES.search(node.name):
+            continue
+        text = ast.get_source_segment(source.text, node) or ""
+        order = _ORDER.search(text)
+        if order and ".backward(" in text:
+            line = node.lineno + text.count("\n", 0, order.start())
+            yield Finding("what is scored while weights learn is put into another order", source.name, line)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _SLOT = """
 def evaluate(model, val_tokens, base_bytes):
@@ -84,5 +90,8 @@ class SlotOnScoredPositions(FlowRule):
             ),
         ),
     )
-    facts = ("conflict",)
-    marks = ("slot",)
+    subject = re.compile(r"slot|delta", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.slot_updates

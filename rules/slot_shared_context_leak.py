@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity, Status
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _SHARED = """
 def evaluate(model, val_tokens, base_bytes):
@@ -57,4 +63,8 @@ class SlotSharedContextLeak(FlowRule):
         ),
     )
     good = (Example("one delta for each window", script(evaluate=_SHARED.replace("{shape}", "x.shape[0]"))),)
-    facts = ("slot-shared",)
+    subject = re.compile(r"slot|delta", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """State without a batch axis that was fitted on some positions and scores others."""
+        return tuple(item for item in audited.flow.slot_updates if item.per_row is False)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import scoring, script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _PREFILL = """counts = np.zeros((VOCAB, VOCAB), dtype=np.int64)
     {load}
@@ -69,4 +75,8 @@ class TrainingDataAtEval(FlowRule):
             ),
         ),
     )
-    facts = ("train-at-eval",)
+    subject = re.compile(r"prefill|oracle|train_ngram|gptq", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.train_reads_at_eval

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import script
-from rules._training import ADAPT, CREDIT, SCORE_FIRST, chunked
+from rules._training import ADAPT, CREDIT, SCORE_FIRST, by_gradient, chunked, in_scored_epochs
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _MANUAL = chunked(
     f"""loss = F.cross_entropy(model(x[:, : SEQ // 2])[0], y[: SEQ // 2])
@@ -91,6 +97,9 @@ class TttBeforeScore(FlowRule):
         Example("no test-time training", script()),
         Example("the adapting function is there and never called", script(helpers=ADAPT)),
     )
-    facts = ("conflict",)
-    marks = ("weights",)
-    phase = "after-artifact"
+    subject = re.compile(r"ttt|test_time|adapt|lora", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        found = audited.flow.updates_before_score
+        return tuple(item for item in found if by_gradient(item) and not in_scored_epochs(audited, item))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import script
-from rules._training import ADAPT, CREDIT, SCORE_FIRST, chunked
+from rules._training import ADAPT, CREDIT, by_gradient, chunked, in_scored_epochs
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _EPOCHS = script(
     evaluate="""
@@ -59,10 +65,7 @@ def evaluate(model, val_tokens, base_bytes):
 """
 )
 
-_TWICE = SCORE_FIRST.replace(
-    "    val_loss, val_bpb = evaluate(model, val_tokens, base_bytes)\n",
-    "    evaluate(model, val_tokens, base_bytes)\n    val_loss, val_bpb = evaluate(model, val_tokens, base_bytes)\n",
-)
+_MEAN = _EPOCHS.replace("{epochs}", "3").replace("        loss_sum.zero_()\n        byte_sum, count = 0.0, 0\n", "")
 
 
 class TttRescoreEpochs(FlowRule):
@@ -84,7 +87,7 @@ class TttRescoreEpochs(FlowRule):
     bad = (
         Example("sums are reset in every epoch", _EPOCHS.replace("{epochs}", "3")),
         Example("only the last epoch is credited", _GUARD),
-        Example("the evaluation runs twice on the same weights", _TWICE),
+        Example("the mean over epochs is credited", _MEAN),
     )
     good = (
         Example("one epoch", _EPOCHS.replace("{epochs}", "1")),
@@ -103,6 +106,9 @@ class TttRescoreEpochs(FlowRule):
             "epochs over training text", script(helpers=ADAPT, before_saving="adapt(model, train_tokens, epochs=3)")
         ),
     )
-    facts = ("conflict",)
-    marks = ("weights",)
-    phase = "rescored"
+    subject = re.compile(r"epoch", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """Updates after which the same function scores the same tokens again, although the score comes first."""
+        found = audited.flow.updates_before_score
+        return tuple(item for item in found if by_gradient(item) and in_scored_epochs(audited, item))

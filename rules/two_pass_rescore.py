@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
+from auditor.audited import Audited
 from auditor.findings import Condition, Severity
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import scoring, script
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
 _PASSES = """
 def evaluate(model, val_tokens, base_bytes):
@@ -90,6 +96,8 @@ class TwoPassRescore(FlowRule):
             ),
         ),
     )
-    facts = ("conflict",)
-    marks = ("table",)
-    phase = "rescored"
+    subject = re.compile(r"two_pass|rescore|second_pass|full_rescore", re.IGNORECASE)
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.rescores
