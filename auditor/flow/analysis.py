@@ -131,13 +131,12 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
 
 
 def _late_reads(engine: Auditing) -> list[Site]:
-    written = False
-    late: dict[Site, None] = {}
-    for kind, site, _ in engine.events:
-        written = written or kind == "serialise"
-        if kind == "read-train" and written:
-            late[site] = None
-    return list(late)
+    """Reads after the *last* file was written: a raw checkpoint is often saved before calibration, the artifact after."""
+    kinds = [kind for kind, _, _ in engine.events]
+    if "serialise" not in kinds:
+        return []
+    last = len(kinds) - 1 - kinds[::-1].index("serialise")
+    return list(dict.fromkeys(site for kind, site, _ in engine.events[last:] if kind == "read-train"))
 
 
 def _step(sources: Sources, site: Site, why: str) -> Step:
