@@ -24,7 +24,7 @@ _STACK = 20_000
 
 _FIELDS = {
     "target-key": ("target_keyed_reads", "a table is read by a hashed key that contains the token being predicted"),
-    "unnormalised": ("unnormalised_mixtures", "counts are divided by something that is not their sum over the vocabulary"),
+    "unnormalised": ("unnormalised_mixtures", "counts are divided by something that is not their sum over all tokens"),
     "pseudo-expert": ("pseudo_experts", "an entropy takes part in a mixture of negative log-likelihoods"),
     "oracle": ("oracle_choices", "the better of two scores is kept after the token is known"),
     "byte-spread": ("byte_spreads", "a token's log-probability is spread over its bytes and mixed there"),
@@ -114,7 +114,8 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
             site.file,
             site.line,
             (_step(sources, site, "training data is read here"),),
-            Certainty.TRACED,
+            # That they are read is certain; whether the score uses them is not followed.
+            Certainty.SUSPECTED,
         )
         for site in _late_reads(engine)
     )
@@ -131,7 +132,7 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
 
 
 def _late_reads(engine: Auditing) -> list[Site]:
-    """Reads after the *last* file was written: a raw checkpoint is often saved before calibration, the artifact after."""
+    """Reads after the *last* file was written: a raw checkpoint is often saved before calibration."""
     kinds = [kind for kind, _, _ in engine.events]
     if "serialise" not in kinds:
         return []
