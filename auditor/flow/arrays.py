@@ -211,6 +211,8 @@ class Arrays(Engine):
         if isinstance(index, Slice) and index.lower is None and isinstance(index.upper, Const) and index.upper.value == 0:
             return Array(lattice.none, None, array.ndim)
         index_prov = self.deep(index)
+        if index_prov.reads:
+            index_prov = lattice.change(index_prov, reads=())  # a mask made of counts is no count
         if array.prov.flags & P.VAL and array.prov.tokens and not array.prov.flags & P.HASHED:
             # Where in the stream is not what is there, even where positions come from document marks in it.
             index_prov = self.positional(index_prov)
@@ -301,8 +303,8 @@ class Arrays(Engine):
         if not hashed:
             return self.lattice.flagged(prov, P.TABLE)
         key = self.prov_of(hashed)
-        tokens = frozenset(t for t in key.tokens if t.reduced)
-        if not tokens:
+        tokens = key.tokens
+        if not any(t.reduced for t in tokens):
             return self.lattice.flagged(prov, P.TABLE)
         table = owner
         while isinstance(table, Array) and table.base is not None:
@@ -321,14 +323,17 @@ class Arrays(Engine):
 
     def ratio_facts(self, a: Provenance, b: Provenance) -> list[Fact]:
         """What a ratio of two table reads shows: a key that contains the candidate, or a sum that is none."""
-        facts = []
+        facts: list[Fact] = []
         site = self.lattice.site
+        if b.flags & P.ROW_SUM:
+            return facts
         for top in a.reads:
             for bottom in b.reads:
                 if top.table == bottom.table and top.tokens == bottom.tokens:
                     continue
-                extra = top.tokens - bottom.tokens
-                if extra and not bottom.tokens - top.tokens and not top.vocabulary:
+                there, here = {t.position for t in bottom.tokens}, {t.position for t in top.tokens}
+                extra = [t for t in top.tokens if t.reduced and t.position not in there]
+                if extra and not there - here and not top.vocabulary:
                     token = min(extra, key=lambda t: t.site)
                     steps = (
                         (token.site, "the token to be predicted is read here"),
@@ -337,7 +342,7 @@ class Arrays(Engine):
                         (site, "their ratio is used as the token's probability"),
                     )
                     facts.append(Fact("target-key", top.site, steps))
-                elif top.vocabulary and not bottom.vocabulary and not extra and not b.flags & P.ROW_SUM:
+                elif top.vocabulary and not bottom.vocabulary and not extra:
                     steps = (
                         (top.site, "counts of all candidates are read by hashed keys"),
                         (bottom.site, "the denominator is another table's count, not their sum"),

@@ -103,7 +103,8 @@ def _len(call: LibraryCall) -> Value | None:
         if method is not None:
             return engine.call(method, [value], {})
     engine.keep(value)
-    return Top(engine.lattice.none, engine.numbers.of(("len", id(value))))
+    counted = engine.lattice.make(value.prov.flags & P.BYTES, value.prov.deps)  # the length of a token's text
+    return Top(counted, engine.numbers.of(("len", id(value))))
 
 
 def _hash(call: LibraryCall) -> Value:

@@ -279,7 +279,7 @@ def _sum(call: LibraryCall) -> Value:
     both = P.PROBABILITY | P.LOG_PROBABILITY
     if flags & both == both and not flags & P.NLL:
         flags = (flags & ~both) | P.ENTROPY
-    if flags & P.VOCABULARY and axis is not None:
+    if axis is not None and (flags & P.VOCABULARY or any(read.vocabulary for read in prov.reads)):
         flags = (flags & ~P.VOCABULARY) | P.ROW_SUM
     first = call.args[0] if call.args else None
     span = first.span if isinstance(first, Array) else None
@@ -414,6 +414,14 @@ def _gathered_objects(call: LibraryCall) -> Value:
     return call.engine.nothing
 
 
+def _gathered_at_root(call: LibraryCall) -> Value:
+    """``dist.gather(obj, out, dst)``."""
+    if len(call.args) > 1 and isinstance(call.args[1], Seq):
+        call.args[:2] = [call.args[1], call.args[0]]
+        return _gathered_objects(call)
+    return call.engine.nothing
+
+
 def _nothing(call: LibraryCall) -> Value:
     return call.engine.nothing
 
@@ -437,7 +445,9 @@ FUNCTIONS: dict[str, Model] = {
                      "sub", "divide", "div", "true_divide", "floor_divide"), _hash),
     "numpy.add.at": _add_at, "add.at": _add_at, "numpy.maximum.at": _add_at, "bincount": _bincount,
     **dict.fromkeys(("cat", "concatenate", "stack", "concat", "hstack", "vstack", "column_stack"), _cat),
-    **dict.fromkeys(sorted(_SILENT), _silent), "all_gather_object": _gathered_objects, "all_gather": _gathered_objects,
+    **dict.fromkeys(sorted(_SILENT), _silent), "all_gather_object": _gathered_objects,
+    "all_gather_into_tensor": _gathered_objects, "torch.distributed.gather": _gathered_at_root,
+    "torch.distributed.gather_object": _gathered_at_root, "all_gather": _gathered_objects,
     **dict.fromkeys(("all_reduce", "barrier", "broadcast", "broadcast_object_list", "_dynamo"), _nothing),
     **dict.fromkeys(("from_numpy", "asarray", "as_tensor", "ascontiguousarray", "reshape", "squeeze", "ravel",
                      "flatten", "unsqueeze", "transpose", "permute", "detach"), _view),

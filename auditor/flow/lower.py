@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import keyword
+import tokenize
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -33,12 +36,34 @@ def lower_source(text: str, file: str) -> ir.Module:
         UnparsableError: libcst refuses the text, or it nests deeper than the interpreter's stack.
     """
     try:
-        tree = cst.parse_module(text)
+        try:
+            tree = cst.parse_module(text)
+        except cst.CSTValidationError:  # libcst refuses what CPython accepts in minified code: `x)else y`
+            tree = cst.parse_module(_spaced(text))
         return ir.Module(file, Lowering(file).module(tree), text.splitlines())
+    except (cst.CSTValidationError, tokenize.TokenError, SyntaxError) as error:
+        raise UnparsableError(f"{file}: {str(error).splitlines()[0]}") from error
     except cst.ParserSyntaxError as error:
         raise UnparsableError(f"{file}:{error.raw_line}: {error.message.splitlines()[0]}") from error
     except RecursionError as error:
         raise UnparsableError(f"{file}: expressions nest too deeply") from error
+
+
+def _spaced(text: str) -> str:
+    """The same lines with blanks between tokens that touch a keyword or name."""
+    rows = text.splitlines(keepends=True)
+    inserts: list[tuple[int, int]] = []
+    last: tokenize.TokenInfo | None = None
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        touching = last is not None and last.end == token.start
+        if last is not None and touching and tokenize.NAME in {last.type, token.type}:
+            others = {last.type, token.type}
+            if keyword.iskeyword(token.string) or keyword.iskeyword(last.string) or tokenize.NUMBER in others:
+                inserts.append(token.start)
+        last = token
+    for row, column in reversed(inserts):
+        rows[row - 1] = rows[row - 1][:column] + " " + rows[row - 1][column:]
+    return "".join(rows)
 
 
 class Lowering(ExpressionLowering):
