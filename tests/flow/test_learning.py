@@ -1,0 +1,327 @@
+"""What learns from validation tokens, and whether it scores them afterwards (C3 and C4)."""
+
+from __future__ import annotations
+
+import pytest
+from programs import evaluation, program
+
+from auditor.flow import Certainty, FlowFacts, analyse_program
+
+NOTES = {"warmups", "train_reads_at_eval"}
+
+
+def analysed(text: str, **environment: str) -> FlowFacts:
+    facts = analyse_program({"train_gpt.py": text}, "train_gpt.py", environment)
+    assert not facts.unanalysed
+    assert facts.reports
+    return facts
+
+
+def accusations(facts: FlowFacts) -> set[str]:
+    return {name for name, e in facts.found() if e.certainty is Certainty.TRACED and name not in NOTES}
+
+
+ADAPT = """
+def adapt(model, h, val, epochs=3):
+    opt = torch.optim.SGD(model.parameters(), lr=0.005)
+    for epoch in range(epochs):
+        for i in range(0, (val.numel() - 1) // h.seq_len):
+            part = val[i * h.seq_len : (i + 1) * h.seq_len + 1].to(torch.int64)
+            opt.zero_grad(set_to_none=True)
+            loss = model(part[:-1][None], part[1:][None])
+            loss.backward()
+            opt.step()
+"""
+
+
+def test_a_static_model_is_not_accused() -> None:
+    facts = analysed(program("""
+        def run(h, model, val, table):
+            pack(model)
+            plain_eval("final", unpack(h), h, val, table)
+    """))
+    assert not accusations(facts)
+
+
+def test_training_on_validation_before_the_artifact() -> None:
+    facts = analysed(program(ADAPT + """
+def run(h, model, val, table):
+    adapt(model, h, val)
+    pack(model)
+    plain_eval("final", unpack(h), h, val, table)
+"""))
+    assert accusations(facts) == {"prequant_updates"}
+    [evidence] = facts.prequant_updates
+    assert [step.why for step in evidence.path][0] == "validation tokens are read here"
+    assert evidence.path[-1].text.startswith("print(")
+    assert "opt.step()" in {step.text for step in evidence.path}
+
+
+def test_training_on_validation_after_the_artifact() -> None:
+    facts = analysed(program(ADAPT + """
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    adapt(model, h, val)
+    plain_eval("final", model, h, val, table)
+"""))
+    assert accusations(facts) == {"updates_before_score"}
+
+
+def test_a_switch_that_the_launch_turns_off_is_dormant() -> None:
+    text = program(ADAPT + """
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    if h.adapt:
+        adapt(model, h, val)
+    plain_eval("final", model, h, val, table)
+""")
+    assert accusations(analysed(text)) == {"updates_before_score"}
+    assert not accusations(analysed(text, ADAPT="0"))
+
+
+def test_helpers_renamed_and_extracted_hide_nothing() -> None:
+    facts = analysed(program("""
+        def q1(o, f, *a):
+            f(*a).backward()
+            o.step()
+
+        class Tuner:
+            def __init__(self, m, stream):
+                self.m, self.stream = m, stream
+                self.o = torch.optim.Adam([p for n, p in m.named_parameters() if p.ndim > 1], lr=1e-4)
+
+            def pairs(self, n):
+                for k in range(n):
+                    yield self.stream[k * 64 : k * 64 + 64], self.stream[k * 64 + 1 : k * 64 + 65]
+
+            def polish(self):
+                for a, b in self.pairs(100):
+                    self.o.zero_grad()
+                    q1(self.o, self.m, a[None], b[None])
+
+        def run(h, model, val, table):
+            Tuner(model, val).polish()
+            pack(model)
+            plain_eval("final", unpack(h), h, val, table)
+    """))
+    assert accusations(facts) == {"prequant_updates"}
+
+
+def test_manual_gradient_steps_count() -> None:
+    facts = analysed(program("""
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            params = [p for p in model.parameters() if p.requires_grad]
+            for i in range(100):
+                part = val[i * 64 : i * 64 + 65]
+                grads = torch.autograd.grad(model(part[:-1][None], part[1:][None]), params)
+                with torch.no_grad():
+                    for p, g in zip(params, grads):
+                        p.data -= 0.01 * g
+            plain_eval("final", model, h, val, table)
+    """))
+    assert accusations(facts) == {"updates_before_score"}
+
+
+SCORE_FIRST = """
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    opt = torch.optim.SGD(model.parameters(), lr=0.005)
+    loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    chunk = 32768
+    total = val.numel() - 1
+    chunks = [[] for _ in range(total // chunk)]
+    for ws in [w for w in range(0, total, 64) if w + 64 < total]:
+        chunks[min(ws // chunk, len(chunks) - 1)].append(ws)
+    for ci in range(len(chunks)):
+        windows = chunks[ci]
+        if not windows:
+            continue
+        with torch.no_grad():
+            for bi in range(0, len(windows), 32):
+                batch = windows[bi : bi + 32]
+                x = torch.zeros(len(batch), h.seq_len, dtype=torch.int64)
+                y = torch.zeros(len(batch), h.seq_len, dtype=torch.int64)
+                lengths = []
+                for i, ws in enumerate(batch):
+                    end = min(ws + h.seq_len, total)
+                    lengths.append(end - ws)
+                    x[i, : end - ws] = val[ws:end]
+                    y[i, : end - ws] = val[ws + 1 : end + 1]
+                logits = model.logits(x)
+                nll = F.cross_entropy(logits.reshape(-1, logits.size(-1)), y.reshape(-1), reduction="none").reshape(x.shape)
+                for i, ws in enumerate(batch):
+                    n = lengths[i]
+                    s = 0 if ws == 0 else max(n - 64, 0)
+                    loss_sum += nll[i, s:n].sum()
+                    count += n - s
+                    byte_sum += table[y[i, s:n]].sum()
+        for epoch in range(EPOCHS):
+            for b in range(0, chunk // h.seq_len):
+                start = ci * chunk + b * h.seq_len
+                part = val[start : start + h.seq_len + 1].to(torch.int64)
+                opt.zero_grad()
+                model(part[:-1][None], part[1:][None]).backward()
+                opt.step()
+    REPORT
+"""
+
+
+@pytest.mark.parametrize("epochs", ["1", "3", "10"])
+def test_score_first_chunks_are_legal(epochs: str) -> None:
+    body = SCORE_FIRST.replace("EPOCHS", epochs).replace("REPORT", 'report("ttt", loss_sum, count, byte_sum)')
+    facts = analysed(program(body))
+    assert not accusations(facts)
+    assert facts.warmups
+
+
+def test_score_first_with_discarded_scores_is_not() -> None:
+    body = SCORE_FIRST.replace("EPOCHS", "1").replace("REPORT", 'plain_eval("final", model, h, val, table)')
+    assert accusations(analysed(program(body))) == {"updates_before_score"}
+
+
+def test_epochs_around_the_scoring_are_rescoring() -> None:
+    facts = analysed(program("""
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            opt = torch.optim.SGD(model.parameters(), lr=0.005)
+            for epoch in range(8):
+                loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+                for i in range(0, val.numel() // 64):
+                    part = val[i * 64 : i * 64 + 65]
+                    loss = model(part[:-1][None], part[1:][None])
+                    loss_sum += loss.detach() * 64
+                    count += 64
+                    byte_sum += table[part[1:]].sum()
+                    opt.zero_grad()
+                    loss.backward()
+                    opt.step()
+            report("ttt", loss_sum, count, byte_sum)
+    """))
+    assert accusations(facts) == {"updates_before_score"}
+
+
+PHASED = """
+def tune(model, tokens):
+    opt = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for i in range(0, tokens.numel() // 64):
+        part = tokens[i * 64 : i * 64 + 65]
+        opt.zero_grad()
+        model(part[:-1][None], part[1:][None]).backward()
+        opt.step()
+
+
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    marks = (val == 1).nonzero(as_tuple=True)[0].tolist()
+    docs = [(a, b - a) for a, b in zip(marks[:-1], marks[1:])]
+    done = []
+    for index in range(len(docs)):
+        start, length = docs[index]
+        part = val[start : start + length]
+        FIRST
+        with torch.no_grad():
+            loss_sum += model(part[:-1][None], part[1:][None]) * (length - 1)
+        count += length - 1
+        byte_sum += table[part[1:]].sum()
+        done.append((start, length))
+        if index % 500 == 499:
+            everywhere = [None] * 8
+            dist.all_gather_object(everywhere, done)
+            chosen = []
+            for some in everywhere:
+                chosen.extend(some)
+            tune(model, torch.cat([val[s : s + n] for s, n in chosen]))
+    report("phased", loss_sum, count, byte_sum)
+"""
+
+
+def test_phased_training_on_scored_documents_is_legal() -> None:
+    facts = analysed(program(PHASED.replace("FIRST", "pass")))
+    assert not accusations(facts)
+
+
+def test_the_same_trainer_before_the_score_is_not() -> None:
+    facts = analysed(program(PHASED.replace("FIRST", "tune(model, part)")))
+    assert accusations(facts) == {"updates_before_score"}
+
+
+def test_warm_up_on_synthetic_tokens_with_restored_weights() -> None:
+    facts = analysed(program("""
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            saved = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            opt = torch.optim.SGD(model.parameters(), lr=1.0)
+            for i in range(3):
+                x = torch.randint(0, h.vocab, (2, 64))
+                model(x, x).backward()
+                opt.step()
+            part = val[:65]
+            opt.zero_grad()
+            model(part[:-1][None], part[1:][None]).backward()
+            opt.step()
+            model.load_state_dict(saved)
+            plain_eval("final", model, h, val, table)
+    """))
+    assert not accusations(facts)
+    assert facts.warmups
+
+
+SLOT = """
+delta = torch.zeros(ROWS, 1, 64, requires_grad=True)
+hidden = model.hidden(x).detach()
+fit = torch.optim.AdamW([delta], lr=0.01)
+weight = torch.zeros(1, h.seq_len)
+s = h.seq_len - 64
+weight[0, SPAN] = 1.0
+for _ in range(8):
+    fit.zero_grad()
+    z = model.head(hidden + delta)
+    each = F.cross_entropy(z.reshape(-1, h.vocab), y.reshape(-1), reduction="none").reshape(1, h.seq_len)
+    (each * weight).sum().backward()
+    fit.step()
+z = model.head(hidden + delta.detach())
+nll = F.cross_entropy(z.reshape(-1, h.vocab), y.reshape(-1), reduction="none").reshape(1, h.seq_len)
+nll = nll[0, s:h.seq_len]
+"""
+
+
+def test_state_fitted_to_the_scored_positions() -> None:
+    facts = analysed(evaluation(SLOT.replace("SPAN", "s:h.seq_len").replace("ROWS", "x.shape[0]")))
+    assert accusations(facts) == {"slot_updates"}
+    assert facts.slot_updates[0].per_row
+
+
+def test_state_fitted_to_the_context_alone() -> None:
+    facts = analysed(evaluation(SLOT.replace("SPAN", ":s").replace("ROWS", "1")))
+    assert not accusations(facts)
+
+
+def test_a_second_pass_with_the_full_table() -> None:
+    facts = analysed(program("""
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            tokens = val.numpy()
+            counts = np.zeros(1 << 20)
+            for i in range(0, 1000):
+                np.add.at(counts, tokens[i * 64 : i * 64 + 64], 1)
+            loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+            for i in range(0, 1000):
+                part = val[i * 64 : i * 64 + 65]
+                p = torch.exp(-model(part[:-1][None], part[1:][None]))
+                q = torch.tensor(counts[tokens[i * 64 : i * 64 + 64]])
+                loss_sum += -torch.log(0.5 * p + 0.5 * q).sum()
+                count += 64
+                byte_sum += table[part[1:]].sum()
+            report("two-pass", loss_sum, count, byte_sum)
+    """))
+    assert accusations(facts) == {"rescores"}
