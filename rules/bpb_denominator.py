@@ -15,6 +15,9 @@ from rules._logs import log, runs
 _CERTAIN = 1.02
 """Text that normalisation or another split could not add; smaller excess is a question, not an answer."""
 
+_SAME_DENSITY = 0.005
+"""Relative difference of bytes per token between two validation sets of the same kind of text: 0.0026 was measured."""
+
 _TABLE = """
 import sentencepiece as spm
 import torch
@@ -95,7 +98,11 @@ class BpbDenominator(Rule):
             for path in double_counted_spaces(audited.submission)
         ]
         whole = audited.contest.validation.text_bytes
-        excess = [i for i in implied if whole is not None and i.value - i.error > 1.003 * whole]
+        excess = [
+            i
+            for i in implied
+            if whole is not None and i.value - i.error > 1.003 * whole and not _same_density(i, audited)
+        ]
         in_logs = [_finding(i, whole) for i in excess if whole is not None]
         # One log with another count is a slip; that every run credits too much is how it was scored.
         certain = whole is not None and len(excess) == len(implied) and all(i.value > _CERTAIN * whole for i in excess)
@@ -112,6 +119,13 @@ def _implied(audited: Audited) -> Iterator[ImpliedBytes]:
             found = implied_bytes(run.final_score, counts.pop())
             if found is not None:
                 yield found
+
+
+def _same_density(implied: ImpliedBytes, audited: Audited) -> bool:
+    """Whether each token is credited what it is worth: then the stream is longer (early data were), not inflated."""
+    known = [item for item in audited.contest.validation.tokenizations if item.credited_bytes]
+    densities = [item.credited_bytes / item.targets for item in known if item.credited_bytes]
+    return any(abs(implied.value / implied.tokens / density - 1) < _SAME_DENSITY for density in densities)
 
 
 def _finding(implied: ImpliedBytes, whole: int) -> Finding:
