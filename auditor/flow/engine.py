@@ -337,8 +337,7 @@ class Engine:
         for obj in {**a, **b}:
             present = None if obj in a and obj in b else obj.save()
             state = self.join_states(obj, a.get(obj, present), b.get(obj, present))
-            self.heap.touch(obj)
-            obj.restore(state)
+            self.heap.move(obj, state)
 
     def absorb(self, captured: list[dict[Obj, Any]], alive: bool) -> None:
         """Join states captured where a path left (return, break, continue) into the present one.

@@ -160,8 +160,21 @@ def _module_list(call: LibraryCall) -> Value:
     if isinstance(call.args[0], Dict):
         return call.args[0]
     if items is not None:
-        return Seq(list(items), None, engine.lattice.none)
+        return Seq(_representatives(items), None, engine.lattice.none)
     return Seq(None, engine.elements(call.args[0]), engine.lattice.none)
+
+
+def _representatives(items: list[Value]) -> list[Value]:
+    """Equal layers are one layer: what is true of one is true of all, and a call is remembered for all."""
+    first: dict[object, Value] = {}
+    result = []
+    for item in items:
+        key: object = id(item)
+        if isinstance(item, Instance) and isinstance(item.cls, ClassObj):
+            present = tuple(n for n, v in item.attrs.items() if not (isinstance(v, Const) and v.value is None))
+            key = (id(item.cls), present)
+        result.append(first.setdefault(key, item))
+    return result
 
 
 def call_layer(call: LibraryCall) -> Value:

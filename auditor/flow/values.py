@@ -313,8 +313,16 @@ class Heap:
     def apply(self, states: dict[Obj, Any]) -> None:
         """Move objects to these states."""
         for obj, state in states.items():
-            self.touch(obj)
-            obj.restore(state)
+            self.move(obj, state)
+
+    def move(self, obj: Obj, state: Any) -> None:
+        """Put an object into a state, unless nothing tells it from the present one."""
+        if isinstance(obj, Instance) and state[0] is obj.prov and state[1].keys() == obj.attrs.keys():
+            pairs = ((v, obj.attrs[k]) for k, v in state[1].items())
+            if all(a is b or fingerprint(a) == fingerprint(b) for a, b in pairs):
+                return
+        self.touch(obj)
+        obj.restore(state)
 
     def since(self, depth: int) -> dict[Obj, Any]:
         """The present state of everything that changed in the frames above ``depth``."""
