@@ -249,7 +249,9 @@ def _buffers(body: tuple[ir.Stmt, ...]) -> Iterator[ir.Parameter]:
         if isinstance(statement, ir.Declare) and statement.element and isinstance(statement.value, ir.Call):
             name = statement.value.function
             if statement.value.receiver is not None and ("data" in name or name == "request"):
-                yield ir.Parameter(statement.name, statement.element, True, statement.constant, False)  # noqa: FBT003
+                yield ir.Parameter(
+                    statement.name, statement.element, pointer=True, constant=statement.constant, reference=False
+                )
 
 
 def _loops(statements: tuple[ir.Stmt, ...]) -> Iterator[ir.Loop]:

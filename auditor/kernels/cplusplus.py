@@ -18,6 +18,7 @@ _BLANKS = re.compile(
 )
 _REFERENCE = re.compile(r"(?<=[\w>])\s*(&)\s*(?=\w+\s*[,)=:])")
 _RANGE_FOR = re.compile(r"\bfor\s*\(([^;(){}]{1,80}?)\b(\w+)\s*:(?!:)\s*(\w+)\s*\)")
+_BRACED = re.compile(r"(?<=[\w\])])(\s*=\s*|\breturn\s+)\{([^{}();]{0,4000})\}(?=\s*;)")
 _CLASS = re.compile(r"^[ \t]*(?:class|struct)\s+\w+(?:\s*:\s*[\w\s,:<>]{1,80})?\s*\{", re.MULTILINE)
 _METHOD = re.compile(r"\)\s*(?:const\s*)?(?::[^;{}]{1,2000})?\{")
 _INITIALISERS = re.compile(r"\)(\s*:\s*\w+\((?:[^;{}]{0,2000}?)\))(?=\s*\{)")
@@ -36,6 +37,7 @@ def to_c(source: str) -> tuple[str, frozenset[int]]:
     text = _RANGE_FOR.sub(_plain_for, text)
     text = _BLANKS.sub(_keep_parenthesis, text)
     text = _CALL_CAST.sub(lambda match: _blank(match[0]), text)
+    text = _BRACED.sub(r"\1(\2)", text)  # an assignment from a braced list is no C, a comma expression is
     text = re.sub(r"\bauto\b", "long", text)
     text = re.sub(r"\bnullptr\b", "NULL   ", text)
     text = _open_classes(text)

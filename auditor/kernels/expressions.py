@@ -126,7 +126,7 @@ class Evaluator(ABC):
             self.inside.add(key)
         self._store(key, value, state, statement.line, strong=True)
 
-    def evaluate(self, expr: ir.Expr, state: State, frame: Frame) -> Value:
+    def evaluate(self, expr: ir.Expr, state: State, frame: Frame) -> Value:  # noqa: PLR0911 - one per kind of node
         """The value of an expression, and its effects on the state."""
         self.spend()
         match expr:
@@ -151,7 +151,7 @@ class Evaluator(ABC):
         if macro is not None and expr.id not in frame.names:
             return self.evaluate(macro, state, frame)
         key = frame.key(expr.id)
-        taint: Taint = join(state.taints.get(key, CLEAN), self._consulted(key, state))
+        taint: Taint = join(state.content(key), self._consulted(key, state))
         if _BOOST.search(expr.id) and tokens_in(self.control):
             taint = {**taint, f"boost:{expr.id.strip('_')}": Trace()}
         place = state.places.get(key, key)
@@ -162,7 +162,7 @@ class Evaluator(ABC):
     def _consulted(self, key: str, state: State) -> Taint:
         """A mark that state was read before this iteration's token went into it."""
         root = key.partition(".")[0]
-        if not self.in_loop or root in self.inside or root in self.constant or tokens_in(state.taints.get(key, CLEAN)):
+        if not self.in_loop or root in self.inside or root in self.constant or tokens_in(state.content(key)):
             return CLEAN
         return {f"state:{key}": Trace()}
 
@@ -181,21 +181,20 @@ class Evaluator(ABC):
                     number = at.number
                 chosen = step(at.taint, line, "chooses the entry that is read")
                 own = pointer.taint if isinstance(base, ir.Name | ir.Operation | ir.Assign) else CLEAN
-                content = state.taints.get(pointer.place, CLEAN)
+                content = state.content(pointer.place)
                 extra: Taint = {k: v for k, v in own.items() if k not in content}
                 return pointer.place, join(chosen, extra), number
             case ir.Field(base, name):
-                place, index, number = self._locate(base, state, frame)
+                place, chosen, number = self._locate(base, state, frame)
                 place = state.places.get(place, place)
-                flat = place if "." in place else f"{place}.{name}"
-                return flat, index, number
+                return place if "." in place else f"{place}.{name}", chosen, number
             case _:
                 value = self.evaluate(expr, state, frame)
                 return value.place, value.taint, value.number
 
     def _read(self, expr: ir.Index | ir.Field, state: State, frame: Frame) -> Value:
         place, index, number = self._locate(expr, state, frame)
-        taint = join(state.taints.get(place, CLEAN), index, self._consulted(place, state))
+        taint = join(state.content(place), index, self._consulted(place, state))
         name = place.rpartition(".")[2].rpartition("#")[2]
         if isinstance(expr, ir.Index) and _POSITIONS.search(name):
             here = number is not None and number.terms.get(HERE) == 1
@@ -259,7 +258,7 @@ class Evaluator(ABC):
         else:
             state.places.pop(key, None)
 
-    def _operation(self, expr: ir.Operation, state: State, frame: Frame) -> Value:
+    def _operation(self, expr: ir.Operation, state: State, frame: Frame) -> Value:  # noqa: PLR0911 - one per arity
         if expr.operator == "?:" and len(expr.operands) == 3:
             test, then, otherwise = (self.evaluate(part, state, frame) for part in expr.operands)
             decided = truth(test)
@@ -361,7 +360,7 @@ class Evaluator(ABC):
         taint = join(*(value.taint for value in values), state.taints.get(receiver, CLEAN))
         name = expr.function.rpartition("::")[2]
         if name in _COPIES and values and values[0].place:
-            content = [state.taints.get(value.place, CLEAN) for value in values[1:]]
+            content = [state.content(value.place, whole=True) for value in values[1:]]
             copied = Value(join(*content, *(value.taint for value in values[1:])))
             self._store(values[0].place, copied, state, expr.line, strong=False)
         elif not _NO_EFFECT.match(name) and tokens_in(taint):

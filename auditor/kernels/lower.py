@@ -77,16 +77,22 @@ class Lowering:
             statements = self.block(body)
             self._errors(body)
         line = self.line(node)
-        return ir.Function(name, self.parameters(parameters), statements, line, tuple(self.problems[:5]))
+        return ir.Function(name, self.parameters(parameters), statements, line, tuple(dict.fromkeys(self.problems))[:5])
 
     def line(self, node: Node) -> int:
         """Line of a node in the file."""
         return node.start_point.row + self.first_line
 
     def _errors(self, body: Node) -> None:
-        for node in find(body, frozenset({"ERROR"})):
-            if any(find(node, frozenset({"identifier"}))):
+        """Note where the grammar gave up: what stands there is not interpreted as it was meant."""
+        stack = [body]
+        while stack:
+            node = stack.pop()
+            words = node.type == "ERROR" and any(find(node, frozenset({"identifier", "field_identifier"})))
+            if node.is_missing or words:
                 self.problems.append(f"line {self.line(node)} is not read by a C grammar")
+            elif node.has_error:
+                stack.extend(reversed(node.children))
 
     def parameters(self, node: Node | None) -> tuple[ir.Parameter, ...]:
         """The parameters of a function."""
@@ -95,7 +101,7 @@ class Lowering:
             if child.type != "parameter_declaration":
                 continue
             declarator = child.child_by_field_name("declarator")
-            stars = [n for n in find(child, frozenset({"pointer_declarator"}), inside=True)]
+            stars = list(find(child, frozenset({"pointer_declarator"}), inside=True))
             reference = any(n.start_byte in self.references for n in stars)
             name = next(find(declarator, frozenset({"identifier"})), None) if declarator is not None else None
             array = any(find(child, frozenset({"array_declarator"})))
@@ -194,7 +200,7 @@ class Lowering:
     def _part(self, node: Node, name: str) -> ir.Expr:
         return self._optional(node, name) or ir.Number(None)
 
-    def expression(self, node: Node) -> ir.Expr:  # noqa: PLR0911 - one per kind of expression
+    def expression(self, node: Node) -> ir.Expr:  # noqa: PLR0911, PLR0912 - one per kind of expression
         """One expression."""
         line = self.line(node)
         match node.type:

@@ -81,6 +81,14 @@ class State:
     written: frozenset[str] = frozenset()
     """Outputs that have been written in this iteration."""
 
+    def content(self, key: str, *, whole: bool = False) -> Taint:
+        """What a variable depends on: a field also on its structure; with ``whole`` a structure on its fields."""
+        root = key.partition(".")[0]
+        taints = [self.taints.get(key, CLEAN), self.taints.get(root, CLEAN) if root != key else CLEAN]
+        if whole:
+            taints += [taint for name, taint in self.taints.items() if name.startswith(key + ".")]
+        return join(*taints)
+
     def copy(self) -> State:
         """An independent copy."""
         return State(dict(self.taints), dict(self.numbers), dict(self.places), self.written)
@@ -95,7 +103,7 @@ class State:
 
     def next_iteration(self) -> None:
         """The position moves on by one: what was the next token is now the current one, which leaves the future."""
-        moved = {
+        moved: dict[str, dict[Label, Trace]] = {
             name: {
                 label if label == UNBOUNDED else label - 1: trace
                 for label, trace in taint.items()
