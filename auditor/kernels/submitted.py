@@ -1,0 +1,76 @@
+"""The kernels of one submission, analysed, with each leak's state in the documented run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from auditor.findings import Step
+from auditor.kernels.analyse import analyse_kernel
+from auditor.kernels.channels import Channel, channel_state
+from auditor.kernels.facts import FunctionFacts, KernelFacts, Leak
+from auditor.submission import Kernel, Submission
+
+_LARGEST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedKernel:
+    """One kernel of a submission.
+
+    Attributes:
+        kernel: where it stands.
+        facts: what the analysis found, its lines those of ``kernel.file``.
+        channels: the state of each of ``facts.leaks``, in their order.
+    """
+
+    kernel: Kernel
+    facts: KernelFacts
+    channels: tuple[Channel, ...]
+
+
+def kernel_facts(submission: Submission) -> list[SubmittedKernel]:
+    """Analyse every kernel that a submission's scripts reach."""
+    return [_facts(kernel, submission) for kernel in submission.kernels if kernel.reached]
+
+
+def _facts(kernel: Kernel, submission: Submission) -> SubmittedKernel:
+    if len(kernel.text) > _LARGEST:
+        return SubmittedKernel(kernel, KernelFacts(kernel.file, (), ("longer than a million characters",)), ())
+    facts = analyse_kernel(kernel.text, kernel.file, line_offset=kernel.line - 1 if kernel.verbatim else 0)
+    if not kernel.verbatim:
+        facts = _moved(facts, lambda _: kernel.line)
+    if kernel.language == "cuda" and re.search(r"__global__[^{;]*\btok(?:en)?s?_?\w*\s*[,)]", kernel.text):
+        facts = replace(facts, not_analysable=(*facts.not_analysable, "a CUDA kernel over tokens is not interpreted"))
+    channels = tuple(
+        channel_state(leak, submission.launch, submission.logs, submission.sources)
+        if _called(function.name, kernel, submission)
+        else Channel("off", f"nothing calls {function.name}")
+        for function in facts.functions
+        for leak in function.leaks
+    )
+    return SubmittedKernel(kernel, facts, channels)
+
+
+def _called(name: str, kernel: Kernel, submission: Submission) -> bool:
+    """Whether anything but its definition names a function."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    inside = len(word.findall(kernel.text))
+    return inside > 1 or any(
+        len(word.findall(source.text)) > (inside if source.name == kernel.file else 0)
+        for source in submission.sources.values()
+    )
+
+
+def _moved(facts: KernelFacts, line: Callable[[int], int]) -> KernelFacts:
+    def step(old: Step) -> Step:
+        return replace(old, line=line(old.line))
+
+    def leak(old: Leak) -> Leak:
+        return replace(old, source=step(old.source), path=tuple(step(s) for s in old.path))
+
+    def function(old: FunctionFacts) -> FunctionFacts:
+        return replace(old, line=line(old.line), leaks=tuple(leak(found) for found in old.leaks))
+
+    return replace(facts, functions=tuple(function(old) for old in facts.functions))
