@@ -6,10 +6,14 @@ import datetime
 from collections.abc import Iterator
 
 from auditor.audited import Audited
-from auditor.findings import Condition, Finding, RuleResult, Severity
+from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission import Fact
-from rules._logs import log, runs
+from rules._logs import log, metadata, runs
+
+
+def _record(*logs: str) -> dict[str, str]:
+    return {"submission.json": metadata(), **runs(*logs)}
 
 
 class EvalWallclock(Rule):
@@ -27,9 +31,10 @@ class EvalWallclock(Rule):
     why = "Adapting and searching at evaluation time buys score with seconds; the seconds are part of the contest."
     legal = "Fit everything that reads validation tokens into the evaluation budget, and log its timer."
     bad = (
-        Example("the score's own timer says 640 s", files=runs(log(eval_seconds=640.0))),
-        Example("the total timer says 708 s", files=runs(log(extra="total_eval_time:708.2s\n"))),
-        Example("an evaluation of 55 minutes", files=runs(log(), log(seed=42, eval_seconds=3348.0))),
+        Example("of which track it is remains open", files=runs(log(eval_seconds=700.0)), expected=Status.SUSPECTED),
+        Example("the score's own timer says 640 s", files=_record(log(eval_seconds=640.0))),
+        Example("the total timer says 708 s", files=_record(log(extra="total_eval_time:708.2s\n"))),
+        Example("an evaluation of 55 minutes", files=_record(log(), log(seed=42, eval_seconds=3348.0))),
     )
     good = (
         Example("75 s", files=runs(log())),
@@ -52,7 +57,9 @@ class EvalWallclock(Rule):
             for timer in timers
             if timer.value > cap
         ]
-        return self.judge(found, facts={"eval_seconds": {timer.file: timer.value for timer in timers}})
+        # A folder that does not say of which track it is may be of the one without a budget.
+        status = Status.TRACED if audited.is_record else Status.SUSPECTED
+        return self.judge(found, status, facts={"eval_seconds": {timer.file: timer.value for timer in timers}})
 
 
 def evaluation_timers(audited: Audited) -> Iterator[Fact[float]]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime
 
 from auditor.audited import Audited
-from auditor.findings import Condition, Finding, RuleResult, Severity
+from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
-from rules._logs import log, runs
+from rules._logs import log, metadata, runs
 
 _GRACE = 1.0
 """Seconds: the loop looks at the clock after a step, so honest runs end up to half a second late."""
+
+
+def _record(*logs: str) -> dict[str, str]:
+    return {"submission.json": metadata(), **runs(*logs)}
 
 
 class TrainWallclock(Rule):
@@ -28,11 +32,12 @@ class TrainWallclock(Rule):
     why = "More training is a better model; every other submission kept to the budget."
     legal = "Stop early enough that the last step ends inside the budget, and log when it did."
     bad = (
-        Example("stopped at 604 s", files=runs(log(train_seconds=604.0))),
+        Example("of which track it is remains open", files=runs(log(train_seconds=700.0)), expected=Status.SUSPECTED),
+        Example("stopped at 604 s", files=_record(log(train_seconds=604.0))),
         Example(
-            "one of three runs stopped at 601.2 s", files=runs(log(), log(seed=42, train_seconds=601.2), log(seed=7))
+            "one of three runs stopped at 601.2 s", files=_record(log(), log(seed=42, train_seconds=601.2), log(seed=7))
         ),
-        Example("the whole budget twice", files=runs(log(train_seconds=1199.6))),
+        Example("the whole budget twice", files=_record(log(train_seconds=1199.6))),
     )
     good = (
         Example("stopped at 599.9 s", files=runs(log())),
@@ -55,4 +60,6 @@ class TrainWallclock(Rule):
             for stop in stops
             if stop.value > cap + _GRACE
         ]
-        return self.judge(found, facts={"train_seconds": {stop.file: stop.value for stop in stops}})
+        # A folder that does not say of which track it is may be of the one without a budget.
+        status = Status.TRACED if audited.is_record else Status.SUSPECTED
+        return self.judge(found, status, facts={"train_seconds": {stop.file: stop.value for stop in stops}})
