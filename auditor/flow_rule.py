@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from auditor.audited import Audited
+from auditor.claim import is_printed_before, is_withdrawn
 from auditor.findings import Finding, RuleResult, Status
 from auditor.rule import Rule
 
@@ -30,7 +32,7 @@ class FlowRule(Rule):
 
     def check(self, audited: Audited) -> RuleResult:
         """Traced where a path is complete, suspected where a part was assumed."""
-        evidence = self.evidence(audited)
+        evidence = [_bearing(audited, item) for item in self.evidence(audited)]
         active = [item for item in evidence if not item.dormant]
         traced = [item for item in active if item.certainty.value == Status.TRACED.value]
         findings = [_finding(item) for item in traced or active]
@@ -57,6 +59,15 @@ def _code(audited: Audited) -> Iterator[str]:
     submission = audited.submission
     yield from (source.text for source in submission.sources.values())
     yield from (kernel.text for kernel in submission.kernels)
+
+
+def _bearing(audited: Audited, evidence: Evidence) -> Evidence:
+    """Evidence that bears on no claimed score is dormant."""
+    if is_withdrawn(audited):
+        return replace(evidence, dormant=True, message=f"{evidence.message}; the score is retracted")
+    if is_printed_before(audited, evidence):
+        return replace(evidence, dormant=True, message=f"{evidence.message}; the claimed score was printed before")
+    return evidence
 
 
 def _finding(evidence: Evidence) -> Finding:

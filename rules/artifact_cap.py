@@ -7,7 +7,7 @@ import datetime
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
-from rules._logs import log, runs
+from rules._logs import log, metadata, runs
 
 
 class ArtifactCap(Rule):
@@ -30,6 +30,10 @@ class ArtifactCap(Rule):
         Example("the printed total is over", files=runs(log(model_bytes=15_975_000)), expected=Status.SUSPECTED),
     )
     good = (
+        Example(
+            "the log counts the readable script, the metadata a packed one",
+            files={**runs(log(model_bytes=15_975_000)), "submission.json": metadata(bytes_total=15_998_000)},
+        ),
         Example("15.86 MB", files=runs(log())),
         Example("exactly at the cap", files=runs(log(model_bytes=15_940_000, code_bytes=60_000))),
         Example(
@@ -59,4 +63,14 @@ class ArtifactCap(Rule):
             return self.not_applicable("no log prints a size")
         if model_over:
             return self.judge(model_over, facts=facts)
-        return self.judge(total_over, Status.SUSPECTED, facts)
+        return self.judge([] if _claims_less(audited, cap) else total_over, Status.SUSPECTED, facts)
+
+
+def _claims_less(audited: Audited, cap: int) -> bool:
+    """Whether the metadata claim totals under the cap: then how code is counted decides, which is code-bytes."""
+    metadata = audited.submission.metadata
+    if metadata is None:
+        return False
+    totals = [metadata.bytes_total, *(result.bytes_total for result in metadata.seed_results)]
+    claimed = [total for total in totals if total is not None]
+    return bool(claimed) and max(claimed) <= cap

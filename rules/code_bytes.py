@@ -48,15 +48,18 @@ class CodeBytes(Rule):
         model = max(models, key=lambda fact: fact.value)
         logged = [min(fact.value for fact in run.total_bytes) for run in audited.runs if run.total_bytes]
         shipped = model.value + submission.files[submission.entry.name].size
+        found = []
+        if logged and max(logged) > cap:
+            message = f"the log's own total is {max(logged):,} bytes; the cap is {cap:,}"
+            found.append(Finding(message, model.file, model.line))
         if shipped <= cap and len(submission.sources) == 1:
-            return self.judge([], facts={"logged": max(logged, default=None), "as_shipped": shipped})
+            return self.judge(found, facts={"logged": max(logged, default=None), "as_shipped": shipped})
         inner = [
             source for source in submission.sources.values() if source.packed or not _is_stub(audited, source.name)
         ]
         closure = [*(source.text for source in inner), *(k.text for k in submission.kernels if k.reached)]
         totals = sizes(max(logged, default=None), model.value, submission.entry.text, closure)
         facts = {"logged": totals.logged, "as_shipped": shipped, "packed": totals.packed}
-        found = []
         if shipped > cap:
             message = f"model and script as shipped take {shipped:,} bytes; the cap is {cap:,}"
             found.append(Finding(message, model.file, model.line))

@@ -170,7 +170,10 @@ def _notes(audit: Audit) -> Iterator[str]:
             yield f"  {rule.rule}{mark}: {place}{escape(finding.message)}{kept}"
     dormant = [(rule, finding) for rule in audit.rules for finding in rule.findings if finding.dormant]
     if dormant:
-        yield click.style("dormant", bold=True) + " (off under the documented launch; never counts)"
+        yield (
+            click.style("dormant", bold=True)
+            + " (off under the documented launch, or no part of the claim; never counts)"
+        )
     for rule, finding in dormant[:8]:
         yield f"  {rule.rule}: {escape(finding.file)}:{finding.line}: {escape(finding.message)}"
     if len(dormant) > 8:

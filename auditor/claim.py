@@ -1,0 +1,75 @@
+"""What a submission claims, and whether a piece of evidence bears on it.
+
+Evidence against a number that nobody claims accuses nobody: a retracted score, or an update that runs only after the
+claimed score was printed.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from auditor.audited import Audited
+
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
+    from auditor.submission import Source
+
+_SAME = 6e-5
+"""Bits per byte: claims are quoted to four digits."""
+
+
+def is_withdrawn(audited: Audited) -> bool:
+    """Whether the metadata retract the score and put no other in its place."""
+    metadata = audited.submission.metadata
+    return metadata is not None and metadata.retracted and metadata.val_bpb is None
+
+
+def is_printed_before(audited: Audited, evidence: Evidence) -> bool:
+    """Whether every claimed score was printed before the update ran, by the order of statements in one function."""
+    labels = _claimed_labels(audited)
+    return bool(labels) and all(_precedes(audited, label, evidence) for label in labels)
+
+
+def _claimed_labels(audited: Audited) -> frozenset[str]:
+    """Labels of the log lines that print claimed scores; empty when one of them has none."""
+    metadata = audited.submission.metadata
+    claims = metadata.claimed_bpb if metadata is not None else ()
+    labels = frozenset(
+        score.label
+        for run in audited.runs
+        for score in run.scores
+        if any(abs(score.val_bpb - claim) <= _SAME for claim in claims)
+    )
+    return frozenset() if "" in labels else labels
+
+
+def _precedes(audited: Audited, label: str, evidence: Evidence) -> bool:
+    """Whether all statements that print the label stand before the update, or the call that leads to it."""
+    places = [
+        (name, number)
+        for name, source in audited.submission.sources.items()
+        for number, line in enumerate(source.lines, 1)
+        if label in line
+    ]
+    return bool(places) and all(_is_before(audited, name, number, evidence) for name, number in places)
+
+
+def _is_before(audited: Audited, file: str, line: int, evidence: Evidence) -> bool:
+    source = audited.submission.sources[file]
+    function = _innermost(source, line)
+    if function is None:
+        return False
+    until = [(step.file, step.line) for step in evidence.path].index((evidence.file, evidence.line))
+    steps = [step.line for step in evidence.path[1 : until + 1] if step.file == file]
+    inside = [number for number in steps if _innermost(source, number) is function]
+    return bool(inside) and line < min(inside)
+
+
+def _innermost(source: Source, line: int) -> ast.FunctionDef | None:
+    around = [
+        node
+        for node in ast.walk(source.syntax)
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    return max(around, key=lambda node: node.lineno, default=None)
