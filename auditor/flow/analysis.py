@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import traceback
 from collections.abc import Mapping
@@ -63,6 +64,10 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
         for name in larger[:1]:
             facts = analyse_program(texts, name, environment, logged, budget=budget)
             entry = submission.sources[name]
+    from auditor.flow.kernels import gated_hints
+
+    hints = gated_hints(submission.kernels, {**_lower(environment), **_lower(logged)}, list(texts.values()))
+    facts = dataclasses.replace(facts, hints_gated_by_target=tuple(h for h in hints if all_flags or not h.dormant))
     if not all_flags:
         return facts
     wide = analyse_program(texts, entry.name, environment, logged, budget=budget, all_flags=True)
@@ -187,9 +192,11 @@ def _warmup(sources: Sources, mark: Mark) -> Evidence:
     return Evidence(message, mark.site.file, mark.site.line, tuple(path), Certainty.TRACED, per_row=mark.rows)
 
 
-def _with_dormant(facts: FlowFacts, wide: FlowFacts) -> FlowFacts:
-    import dataclasses
+def _lower(settings: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in settings.items()}
 
+
+def _with_dormant(facts: FlowFacts, wide: FlowFacts) -> FlowFacts:
     active = {(name, e.file, e.line) for name, e in facts.found()}
     added: dict[str, tuple[Evidence, ...]] = {}
     for name, evidence in wide.found():
