@@ -11,6 +11,7 @@ from auditor.submission import Log, ProblemKind, Submission
 
 if TYPE_CHECKING:
     from auditor.flow import FlowFacts
+    from auditor.kernels import SubmittedKernel
     from rules.contest.profile import ContestProfile
 
 
@@ -45,6 +46,13 @@ class Audited:
         from auditor.flow import analyse
 
         return analyse(self.submission, all_flags=self.all_flags)
+
+    @cached_property
+    def kernels(self) -> list[SubmittedKernel]:
+        """What the analysis of the C kernels found."""
+        from auditor.kernels import kernel_facts
+
+        return kernel_facts(self.submission)
 
     @cached_property
     def unread(self) -> tuple[str, ...]:

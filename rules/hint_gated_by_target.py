@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
-from auditor.findings import Condition, Severity
+from auditor.findings import Condition, RuleResult, Severity, Status
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
 from rules._scripts import scoring, script
 
 if TYPE_CHECKING:
     from auditor.flow import Evidence
+    from auditor.kernels import SubmittedKernel
+    from auditor.submission import Kernel
 
 _KERNEL = """#include <stdint.h>
 #define CELLS 65536
@@ -144,5 +147,53 @@ class HintGatedByTarget(FlowRule):
     subject = re.compile(r"hint|tilt|boost", re.IGNORECASE)
 
     def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
-        """What the analysis found of it."""
-        return audited.flow.hints_gated_by_target
+        """What the analysis of the scripts found outside kernels, and what the analysis of the kernels found."""
+        kernels = [submitted.kernel for submitted in audited.kernels]
+        scripts = (e for e in audited.flow.hints_gated_by_target if not any(_within(e, kernel) for kernel in kernels))
+        return (*scripts, *(e for submitted in audited.kernels for e in _in_kernel(submitted)))
+
+    def check(self, audited: Audited) -> RuleResult:
+        """As for every rule on data flow, but a kernel that could not be read is never clear."""
+        result = super().check(audited)
+        reasons = [
+            f"{kernel.kernel.name}: {reason}"
+            for kernel in audited.kernels
+            for reason in (
+                *kernel.facts.not_analysable,
+                *(reason for function in kernel.facts.functions for reason in function.not_analysable),
+            )
+        ]
+        if reasons and result.status in {Status.CLEAR, Status.NOT_APPLICABLE}:
+            return self.result(Status.NOT_ANALYSABLE, "; ".join(reasons[:3]), result.findings)
+        return result
+
+
+def _within(evidence: Evidence, kernel: Kernel) -> bool:
+    """Whether evidence lies in the text of a kernel, which its own analysis judges."""
+    lines = kernel.text.count("\n") + 1
+    return evidence.file == kernel.file and kernel.line <= evidence.line < kernel.line + lines
+
+
+def _in_kernel(submitted: SubmittedKernel) -> Iterator[Evidence]:
+    """One piece of evidence per function and state of its outputs; an output that is on comes before others."""
+    from auditor.flow import Certainty, Evidence  # brings libcst, which takes a while
+
+    channels = iter(submitted.channels)
+    for function in submitted.facts.functions:
+        pairs = [(leak, next(channels)) for leak in function.leaks]
+        for state in ("on", "unknown", "off"):
+            leaks = [leak for leak, channel in pairs if channel.state == state]
+            if not leaks:
+                continue
+            reason = next(channel.reason for _, channel in pairs if channel.state == state)
+            first = min(leaks, key=lambda leak: (not leak.certain, len(leak.path)))
+            certain = state == "on" and first.certain
+            yield Evidence(
+                f"{function.name} decides {', '.join(leak.output for leak in leaks)} from the token of that position"
+                f" ({state}: {reason})",
+                first.source.file,
+                first.source.line,
+                first.path,
+                Certainty.TRACED if certain else Certainty.SUSPECTED,
+                dormant=state == "off",
+            )

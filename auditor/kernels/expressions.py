@@ -152,7 +152,7 @@ class Evaluator(ABC):
             return self.evaluate(macro, state, frame)
         key = frame.key(expr.id)
         taint: Taint = join(state.content(key), self._consulted(key, state))
-        if _BOOST.search(expr.id) and tokens_in(self.control):
+        if key not in self.outputs and _BOOST.search(expr.id) and tokens_in(self.control):
             taint = {**taint, f"boost:{expr.id.strip('_')}": Trace()}
         place = state.places.get(key, key)
         if place != key or self._points(place):

@@ -25,11 +25,7 @@ UNDECIDED = {
         "a bias on the logits from the target",
         "a temperature chosen by the token after the target",
     ),
-    "hint-gated-by-target": (
-        "a C kernel branches on the token's boundary flag",
-        "a C kernel scales the boost by the token's flag",
-        "a Python mask over the target",
-    ),
+    "hint-gated-by-target": ("a Python mask over the target",),
     "ngram-target-in-key": ("a window that includes the target",),
     "oracle-min-nll": ("maximum of two probabilities", "an if on the two"),
     "byte-mixture-not-token-normalised": (
@@ -40,10 +36,10 @@ UNDECIDED = {
     "ngram-not-normalised": (
         "a ratio of two hashed tables",
         "a Dirichlet form over hashed counts",
-        "all candidates, divided by the context's count",
     ),
     "pseudo-probability-expert": ("entropy in logaddexp", "entropy written with sum and exp"),
     "training-data-at-eval": (
+        "a table filled from training shards while evaluating",
         "more training after the artifact was read back",
         "scales from training text after the artifact was read back",
     ),
