@@ -1,0 +1,45 @@
+"""Evidence counts only against a score that is claimed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from submissions import BY_ID, audit, write
+
+from auditor.findings import Status, Verdict
+from rules._logs import log, metadata
+from rules._scripts import script
+from rules._training import ADAPT
+
+EARLY = """first_loss, first_bpb = evaluate(model, val_tokens, base_bytes)
+    print(f"DIAGNOSTIC before_adapting val_loss:{first_loss:.4f} val_bpb:{first_bpb:.4f}")
+    adapt(model, val_tokens)"""
+LINE = "DIAGNOSTIC before_adapting val_loss:2.0700 val_bpb:1.2260\n"
+
+
+def submission(folder: Path, **fields: object) -> Path:
+    code = script(helpers=ADAPT, before_scoring=EARLY)
+    return write(
+        folder,
+        {"train_gpt.py": code, "train.log": log(extra=LINE), "submission.json": metadata(**fields)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, Status.TRACED),
+        ({"val_bpb": 1.2260, "val_loss": 2.07}, Status.CLEAR),
+        ({"val_bpb": None, "val_bpb_retracted": 1.2204, "status": "retracted"}, Status.CLEAR),
+        ({"val_bpb": 1.2204, "status": "retracted"}, Status.TRACED),
+    ],
+    ids=["the adapted score", "the score before", "none", "one that stands in spite of the word"],
+)
+def test_what_is_claimed_decides(tmp_path: Path, fields: dict[str, object], status: Status) -> None:
+    report = audit(submission(tmp_path / "a", **fields), rules=[BY_ID["ttt-before-score"]])
+    rule = report.rules[0]
+    assert rule.status is status
+    assert rule.findings
+    assert all(finding.dormant is (status is Status.CLEAR) for finding in rule.findings)
+    assert report.verdict is (Verdict.CLEAR if status is Status.CLEAR else Verdict.VIOLATION)
