@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 BUDGET = 250_000
 """Abstract steps; the largest real record needs about 160,000."""
 _STACK = 20_000
+_RETRACTED = re.compile(r"\bretract(?:ed|ion)\b", re.I)
 _WRAPPER = 1_000
 """A script that ends within so few steps without a score is a wrapper."""
 
@@ -55,7 +57,12 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
     if entry is None:
         return FlowFacts(unanalysed=("no entry script",))
     texts = {name: source.text for name, source in submission.sources.items() if source.problem is None}
-    environment = {name: setting.value for name, setting in submission.launch.environment.items()}
+    withdrawn = _withdrawn(submission)
+    environment = {
+        name: setting.value
+        for name, setting in submission.launch.environment.items()
+        if not (withdrawn and setting.source == "readme")
+    }
     logged = {name: setting.value for name, setting in submission.launch.logged.items()}
     facts = analyse_program(texts, entry.name, environment, logged, budget=budget)
     if not facts.reports and facts.steps < _WRAPPER:
@@ -190,6 +197,11 @@ def _warmup(sources: Sources, mark: Mark) -> Evidence:
     path.append(_step(sources, mark.site, _LEARNS[mark.kind]))
     message = "something learns from validation tokens; no reported score of those tokens uses it"
     return Evidence(message, mark.site.file, mark.site.line, tuple(path), Certainty.TRACED, per_row=mark.rows)
+
+
+def _withdrawn(submission: Submission) -> bool:
+    """Whether the author has retracted the run that the README documents: the script's own defaults then speak."""
+    return _RETRACTED.search(submission.readme) is not None
 
 
 def _lower(settings: Mapping[str, str]) -> dict[str, str]:

@@ -489,7 +489,9 @@ class Calls(Expressions):
         elif isinstance(owner, Array) and name in {"data", "grad"}:
             if name == "data":
                 self.write(owner, self.deep(value), replace=True)
-            elif isinstance(value, Array | Top):
+            elif isinstance(value, Const):
+                self.grad = self.lattice.none
+            else:
                 self.grad = self.lattice.union(self.grad, value.prov)
         elif isinstance(owner, Array) and name == "requires_grad":
             if self.truth(value) is not False and not owner.role:

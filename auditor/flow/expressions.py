@@ -455,7 +455,7 @@ class Expressions(Arrays):
             target, iterable_node, conditions = node.clauses[depth]
             iterable = self.eval(iterable_node)
             items = self.known_items(iterable)
-            exact = items is not None and len(items) <= 12
+            exact = items is not None and len(items) <= 24
             if items is None or not exact:
                 iteration = Iteration(owner)
                 opened.append(iteration)

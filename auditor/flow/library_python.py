@@ -254,8 +254,11 @@ def _hasattr(call: LibraryCall) -> Value:
 def _isinstance(call: LibraryCall) -> Value:
     engine = call.engine
     value, cls = call.args[0], call.args[1]
-    if isinstance(value, Instance) and isinstance(cls, ClassObj):
-        return engine.const(any(b is cls for b in engine.bases(value.cls)))
+    classes = list(cls.items) if isinstance(cls, Tuple) else [cls]
+    if isinstance(value, Instance) and all(isinstance(c, ClassObj | External) for c in classes):
+        names = [c.name.rpartition(".")[2] for c in classes if isinstance(c, External)]
+        same = any(b is c for b in engine.bases(value.cls) for c in classes)
+        return engine.const(same or engine.inherits(value.cls, *names))
     if isinstance(value, Const) and isinstance(cls, External):
         kind = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes}.get(cls.name.rpartition(".")[2])
         if kind is not None:

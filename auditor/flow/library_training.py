@@ -89,10 +89,9 @@ def _modules(call: LibraryCall) -> Value | None:
     none = engine.lattice.none
     if not found:
         return Seq(None, None, none)
-    element = engine.join_all(found)
     if call.name.startswith("named_"):
-        return Seq(None, Tuple((engine.top(), element), none), none)
-    return Seq(None, element, none)
+        return Seq([Tuple((engine.top(), module), none) for module in found[:24]], None, none)
+    return Seq(found[:24], None, none)
 
 
 def _state_dict(call: LibraryCall) -> Value | None:

@@ -190,7 +190,7 @@ class Interpreter(Calls):
         if items is not None and not items:
             return self.block(node.orelse)
         if items is not None and (len(items) <= UNROLLED or not self._light(items)):
-            return self._iterate(node, items[:8], abstract=False)
+            return self._iterate(node, items[:24], abstract=False)
         element = self.elements(iterable)
         if isinstance(element, Const):
             element = Top(element.prov, self.numbers.of(("any", repr(element.value))))

@@ -339,6 +339,8 @@ def fingerprint(value: Value) -> object:
         return "array", id(value.prov), value.start, value.ndim, value.span, value.rows, id(value) if value.role else 0
     if isinstance(value, Tuple):
         return tuple(fingerprint(v) for v in value.items)
+    if isinstance(value, Union) and len(value.items) < 8:
+        return frozenset(fingerprint(v) for v in value.items)
     if isinstance(value, External):
         return value.name
     if isinstance(value, Bound):
