@@ -24,6 +24,18 @@ def double_counted_spaces(submission: Submission) -> Iterator[tuple[Step, ...]]:
                     yield (step, sums[0])
 
 
+def tables_from_files(submission: Submission) -> Iterator[Step]:
+    """Lines that take a table of bytes per token, by that key, from a file that was loaded."""
+    for source in submission.sources.values():
+        if source.problem is not None or "base_bytes" not in source.text or ".load(" not in source.text:
+            continue
+        for node in ast.walk(source.syntax):
+            if not (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)):
+                continue
+            if node.slice.value == "base_bytes":
+                yield _step(source, node.lineno, "the table of bytes per token is read from a file")
+
+
 def _has_marker(text: str) -> bool:
     return _MARKER in text or "u2581" in text.lower()
 

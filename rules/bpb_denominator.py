@@ -9,7 +9,7 @@ from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission.arithmetic import ImpliedBytes, implied_bytes
-from rules._byte_tables import double_counted_spaces
+from rules._byte_tables import double_counted_spaces, tables_from_files
 from rules._logs import log, runs
 
 _CERTAIN = 1.02
@@ -46,6 +46,12 @@ if __name__ == "__main__":
     luts = build_luts(spm.SentencePieceProcessor(model_file="t.model"), 1024)
     print(evaluate(torch.rand(8), torch.arange(8), torch.arange(8), luts))
 """
+_FROM_FILE = """
+import numpy as np
+
+with np.load("tokenizer.meta.npz") as data:
+    base_bytes = data["base_bytes"].astype(np.int16)
+"""
 _TWICE = 'base_bytes[i] = len(piece[1:].encode("utf-8")) + 1'
 _ONCE = 'base_bytes[i] = len(piece[1:].encode("utf-8"))'
 _ADD = "counted += (has_space[target] & ~is_boundary[prev]).to(torch.float64)"
@@ -79,8 +85,10 @@ class BpbDenominator(Rule):
         ),
         Example("the log's numbers imply 186 MB of text", files=runs(log(1.42, 0.6823))),
         Example("three logs imply 178 MB", files=runs(*[log(2.0606, 1.0370, seed=s) for s in (1, 2, 3)])),
+        Example("a table from a file, and no log", _FROM_FILE, expected=Status.SUSPECTED),
     )
     good = (
+        Example("a table from a file, and a log whose arithmetic is right", _FROM_FILE, runs(log())),
         Example("the table strips the marker, the sum adds the space", _TABLE.format(line=_ONCE, accumulate=_ADD)),
         Example("the table counts the space and nothing else does", _TABLE.format(line=_TWICE, accumulate="pass")),
         Example("the log's numbers imply the text there is", files=runs(log())),
@@ -108,6 +116,10 @@ class BpbDenominator(Rule):
         certain = whole is not None and len(excess) == len(implied) and all(i.value > _CERTAIN * whole for i in excess)
         if in_code or (in_logs and certain):
             return self.judge(in_code + in_logs, facts=facts)
+        if not implied:
+            # No log whose arithmetic could vouch for a table that nobody can recompute from the tokenizer.
+            loaded = tables_from_files(audited.submission)
+            in_logs = [Finding("bytes per token come from a file", step.file, step.line, (step,)) for step in loaded]
         return self.judge(in_logs, Status.SUSPECTED, facts)
 
 
