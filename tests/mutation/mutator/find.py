@@ -57,6 +57,7 @@ class Scoring:
         row_body, cut_at = self.cut.block, self.cut.index
         places = {
             Place.MODULE: Spot(self.tree.body, self.function, self.holes),
+            Place.START: Spot(body, body[1 if ast.get_docstring(self.function) else 0], self.holes, self.function),
             Place.SETUP: Spot(body, loop, self.holes, self.function),
             Place.BATCH: Spot(batch, batch[at], self.holes, self.function),
             Place.LOGITS: Spot(batch, batch[at + 1], self.holes, self.function),

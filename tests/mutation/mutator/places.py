@@ -15,6 +15,7 @@ class Place(enum.StrEnum):
     """Where a piece goes."""
 
     MODULE = "before the scoring function"
+    START = "at the start of the scoring function"
     SETUP = "in the scoring function, before its loops"
     BATCH = "before the forward pass of a batch"
     LOGITS = "after the forward pass of a batch"

@@ -17,12 +17,14 @@ class Idiom:
         code: the text that goes to each place; names in capitals are holes.
         twin: replacements (old, new) in the code that make it legal.
         moved: pieces that only have to stand elsewhere to be legal, such as training after the score.
+        added: pieces that only the twin has.
     """
 
     name: str
     code: Mapping[Place, str]
     twin: tuple[tuple[str, str], ...] = ()
     moved: Mapping[Place, Place] = field(default_factory=dict)
+    added: Mapping[Place, str] = field(default_factory=dict)
 
     @property
     def has_twin(self) -> bool:
@@ -40,7 +42,7 @@ class Idiom:
             if not any(old in text for text in code.values()):
                 raise ValueError(f"{self.name}: the twin replaces what is not there: {old!r}")
             code = {place: text.replace(old, new) for place, text in code.items()}
-        return {self.moved.get(place, place): text for place, text in code.items()}
+        return {self.moved.get(place, place): text for place, text in code.items()} | dict(self.added)
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,10 @@ def _calibrate(name: str, batches: str) -> Idiom:
 FAMILY = Family(
     "calibrate-on-val",
     frozenset({"calibrate-on-val"}),
-    frozenset({"C3"}),
+    frozenset({"C1", "C3"}),
     (
-        _calibrate("first-sequences", "batches = held[: 64 * 512].to(torch.int64).reshape(8, 8, 512)"),
-        _calibrate("last-sequences", "batches = held[-64 * 512 :].to(torch.int64).reshape(8, 8, 512)"),
+        _calibrate("first-sequences", "batches = held[: 32 * 512].to(torch.int64).reshape(4, 8, 512)"),
+        _calibrate("last-sequences", "batches = held[-32 * 512 :].to(torch.int64).reshape(4, 8, 512)"),
         _calibrate(
             "random-sequences",
             "starts = torch.randint(0, held.numel() - 512, (32,)).tolist()\n"
@@ -63,12 +63,14 @@ FAMILY = Family(
         ),
         _calibrate(
             "list-of-slices",
-            "batches = []\nfor at in range(0, 65536, 1024):\n    batches.append(held[at : at + 1024][None].long())",
+            "batches = []\nfor at in range(0, 16384, 1024):\n    batches.append(held[at : at + 1024][None].long())",
         ),
         _calibrate("unfolded", "batches = held.to(torch.int64).unfold(0, 512, 512)[:128].split(8)"),
         _calibrate("generator", "batches = (held[at : at + 256].long().unsqueeze(0) for at in range(0, 32768, 256))"),
         _calibrate(
-            "strided", "batches = [held[k * 100_000 : k * 100_000 + 512].long().view(1, -1) for k in range(16)]"
+            "strided",
+            "stretch = held.numel() // 17\n"
+            "batches = [held[k * stretch : k * stretch + 512].long().view(1, -1) for k in range(16)]",
         ),
         _calibrate(
             "numpy-round-trip", "batches = [torch.from_numpy(held.cpu().numpy()[:8192].astype('int64')).view(8, 1024)]"

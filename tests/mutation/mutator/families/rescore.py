@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..places import Place
 from ..template import Family, Idiom
+from .ttt import OWN_COPY
 
 _SETUP = "opt = torch.optim.SGD(MODEL.parameters(), lr=1e-3, momentum=0.9)\n"
 _TRAIN = """
@@ -29,7 +30,7 @@ kept.append((SCORED.detach().cpu().numpy(), INPUTS.cpu().numpy(), TARGETS.cpu().
 def _epochs(name: str, loop: str, setup: str = "", finish: str = "", twin: tuple[tuple[str, str], ...] = ()) -> Idiom:
     """Several passes of score-then-train over the stream."""
     code = {Place.SETUP: _SETUP + setup, Place.LOOP: loop, Place.BATCH_END: _TRAIN}
-    return Idiom(name, code | ({Place.FINISH: finish} if finish else {}), twin)
+    return Idiom(name, code | ({Place.FINISH: finish} if finish else {}), twin, added=OWN_COPY if twin else {})
 
 
 def _second(name: str, finish: str, row: str = _KEEP) -> Idiom:
@@ -69,12 +70,12 @@ FAMILY = Family(
                 Place.MODULE: _ADAPT,
                 Place.SCORE_CALL: "for visit in range(2):\n    BODY\n    learn_from(EVAL_MODEL, STREAM)",
             },
-            twin=(("range(2)", "range(1)"),),
+            twin=(("range(2)", "range(1)"), ("learn_from(EVAL_MODEL", "learn_from(copy.deepcopy(EVAL_MODEL)")),
         ),
         Idiom(
             "diagnostic-then-again",
             {Place.MODULE: _ADAPT, Place.SCORE_CALL: "BODY\nlearn_from(EVAL_MODEL, STREAM)\nBODY"},
-            twin=(("learn_from(EVAL_MODEL, STREAM)\nBODY", "learn_from(EVAL_MODEL, STREAM)"),),
+            twin=(("learn_from(EVAL_MODEL, STREAM)\nBODY", "learn_from(copy.deepcopy(EVAL_MODEL), STREAM)"),),
         ),
         _second(
             "stored-probabilities-remixed",

@@ -8,11 +8,13 @@ from ..template import Family, Idiom
 _LOSS = "F.cross_entropy(MODEL.forward_logits(X).flatten(0, 1).float(), Y.reshape(-1))"
 _AFTER = {Place.BATCH: Place.BATCH_END}
 """The legal order: a batch is learned from when it has been scored."""
+OWN_COPY = {Place.START: "MODEL = copy.deepcopy(MODEL)"}
+"""Hosts evaluate more than once: what one evaluation learned must not reach the next."""
 
 
 def _steps(name: str, setup: str, train: str) -> Idiom:
     """Train on a batch, then score it; the twin scores first."""
-    return Idiom(name, {Place.SETUP: setup, Place.BATCH: train.replace("LOSS", _LOSS)}, moved=_AFTER)
+    return Idiom(name, {Place.SETUP: setup, Place.BATCH: train.replace("LOSS", _LOSS)}, moved=_AFTER, added=OWN_COPY)
 
 
 _EPOCHS = Idiom(

@@ -12,8 +12,8 @@ def _pattern(name: str, text: str, place: Place = Place.TRAIN_FILES, twin: tuple
 
 FAMILY = Family(
     "val-in-training",
-    frozenset({"val-in-training"}),
-    frozenset({"data"}),
+    frozenset({"val-in-training", "prequant-val-ttt"}),
+    frozenset({"data", "C3"}),
     (
         _pattern("val-files", "SETTINGS.val_files", twin=(("SETTINGS.val_files", "str(BODY)"),)),
         _pattern("replaced", "BODY.replace('_train_', '_val_')", twin=(("'_train_', '_val_'", "'//', '/'"),)),
