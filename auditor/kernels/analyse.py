@@ -12,7 +12,7 @@ those. Nothing is compiled or run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tree_sitter import Node
@@ -165,9 +165,8 @@ class _Walk:
     outputs: frozenset[str]
     taints: dict[str, Taint] = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
-    learned: set[str] = field(default_factory=set)
-    """State that holds this position's token, or a later one, at the end of an iteration."""
     furthest: dict[str, int] = field(default_factory=dict)
+    """The furthest token that each variable holds at the end of an iteration."""
 
     def facts(self, constant: frozenset[str]) -> FunctionFacts | None:
         interpreter = Interpreter(
@@ -187,22 +186,23 @@ class _Walk:
         except (BudgetError, RecursionError):
             problems.append(f"{self.function.name} is too large to interpret")
         problems += [problem for problem in interpreter.problems if problem not in problems]
-        target = interpreter.furthest
-        if not self.written or (target < 0 and not any(UNBOUNDED in taint for taint in self.taints.values())):
+        if not self.written or (interpreter.furthest < 0 and not any(UNBOUNDED in t for t in self.taints.values())):
             return None
         hints = sorted(name for name in self.written if not _NO_HINT.search(_plain(name)))
         if not hints:
             return None
-        leaks = []
+        learned = {s: o for s, o in self.furthest.items() if s.partition(".")[0] not in interpreter.inside and o >= 0}
+        target = max(learned.values(), default=interpreter.furthest)
+        leaks: list[Leak] = []
         for output in hints:
             taint = self.taints[output]
             if UNBOUNDED in taint:
                 line = taint[UNBOUNDED].steps[0][0]
+                plain = _plain(output)
                 problems.append(
-                    f"line {line} reads tokens at a position that cannot be told, and {_plain(output)} depends on it"
+                    f"line {line} reads tokens at a position that cannot be told, and {plain} depends on it"
                 )
-            if target >= 0 and target in taint:
-                leaks.append(self._leak(output, taint, target))
+            leaks += self._leak(output, taint, target, learned)
         shared = tuple(dict.fromkeys(guard for leak in leaks for guard in leak.guard))
         leaks = [
             leak if leak.guard else Leak(leak.output, leak.source, leak.path, shared, leak.certain) for leak in leaks
@@ -225,17 +225,29 @@ class _Walk:
                     self.furthest.get(name, -1), *(t for t in tokens_in(taint) if t != UNBOUNDED), -1
                 )
 
-    def _leak(self, output: str, taint: Taint, target: int) -> Leak:
-        path = tuple(self.unit.step(line, why) for line, why in taint[target].steps)
-        learned = {name for name, offset in self.furthest.items() if offset >= target}
-        consulted = {
-            label[6:] for t in self.taints.values() for label in t if isinstance(label, str) and label[:6] == "state:"
-        }
+    def _leak(self, output: str, taint: Taint, target: int, learned: Mapping[str, int]) -> Iterator[Leak]:
+        """What an output says of the token that it predicts, if anything.
+
+        Args:
+            output: the array.
+            taint: what its element for a position depends on.
+            target: the furthest token that state learns, which should be the one that is predicted.
+            learned: the furthest token that each variable of the state learns.
+        """
+        labels = {label for t in self.taints.values() for label in t if isinstance(label, str)}
+        consulted = {label[6:] for label in labels if label.startswith("state:")} & learned.keys()
+        # State that learns less far may show that the position is an earlier one, and the rest a look ahead.
+        nearest = min((learned[name] for name in consulted), default=target)
+        offsets = sorted((o for o in tokens_in(taint) if o != UNBOUNDED and o >= min(nearest, target)), reverse=True)
+        if target < 0 or not offsets:
+            return
+        path = tuple(self.unit.step(line, why) for line, why in taint[offsets[0]].steps)
         boosts = tuple(label[6:] for label in taint if isinstance(label, str) and label.startswith("boost:"))
         stem = _STEM.match(_plain(output))
         guard = boosts or ((f"{stem[1]}_boost",) if stem is not None and stem[1] and stem[1] != "out" else ())
-        certain = bool(consulted & learned) and any(is_token_name(_plain(name)) for name in self.sources)
-        return Leak(_plain(output), path[0], path, guard, certain)
+        at_target = offsets[0] >= target and any(learned[name] >= target for name in consulted)
+        certain = at_target and any(is_token_name(_plain(name)) for name in self.sources)
+        yield Leak(_plain(output), path[0], path, guard, certain)
 
 
 def _plain(variable: str) -> str:

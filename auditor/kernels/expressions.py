@@ -152,7 +152,7 @@ class Evaluator(ABC):
             return self.evaluate(macro, state, frame)
         key = frame.key(expr.id)
         taint: Taint = join(state.content(key), self._consulted(key, state))
-        if key not in self.outputs and _BOOST.search(expr.id) and tokens_in(self.control):
+        if "#" not in key and key not in self.outputs and _BOOST.search(expr.id) and tokens_in(self.control):
             taint = {**taint, f"boost:{expr.id.strip('_')}": Trace()}
         place = state.places.get(key, key)
         if place != key or self._points(place):
@@ -234,7 +234,9 @@ class Evaluator(ABC):
         return old if expr.after else value
 
     def _output(self, place: str, value: Value, number: Linear, state: State, line: int) -> None:
-        taint = step(join(value.taint, self.control), line, f"{place} of this position is written")
+        why = f"{place.rpartition('#')[2]} of this position is written"
+        reached = join(value.taint, self.control)
+        taint: Taint = {k: t.ending(line, why) if isinstance(k, int) else t for k, t in reached.items()}
         if number.terms[HERE] != 1:
             taint = join(state.taints.get(place, CLEAN), taint)
         state.taints[place] = taint
@@ -243,6 +245,9 @@ class Evaluator(ABC):
     def _store(self, key: str, value: Value, state: State, line: int, *, strong: bool) -> None:
         name = key.rpartition("#")[2]
         taint = step(join(value.taint, self.control), line, f"{name} depends on it")
+        if tokens_in(taint) and key.partition(".")[0] not in self.inside:
+            # Whoever reads this from now on consults updated state, whatever the update itself consulted.
+            taint = {k: t for k, t in taint.items() if isinstance(k, int) or not k.startswith("state:")}
         state.taints[key] = taint if strong else join(state.taints.get(key, CLEAN), taint)
         number = value.number if strong else None
         if number is None:

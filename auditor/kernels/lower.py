@@ -88,8 +88,7 @@ class Lowering:
         stack = [body]
         while stack:
             node = stack.pop()
-            words = node.type == "ERROR" and any(find(node, frozenset({"identifier", "field_identifier"})))
-            if node.is_missing or words:
+            if node.is_missing or node.type == "ERROR":
                 self.problems.append(f"line {self.line(node)} is not read by a C grammar")
             elif node.has_error:
                 stack.extend(reversed(node.children))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from auditor.kernels.linear import HERE, Linear
 
-_MOST_STEPS = 10
+_MOST_STEPS = 12
 UNBOUNDED = 99
 """Offset of a token read that could not be bounded."""
 
@@ -23,6 +23,11 @@ class Trace:
         if len(self.steps) >= _MOST_STEPS or any(line == known for known, _ in self.steps):
             return self
         return Trace((*self.steps, (line, why)))
+
+    def ending(self, line: int, why: str) -> Trace:
+        """The last step, which is told however long the way was."""
+        last = (line, why)
+        return self if last in self.steps else Trace((*self.steps[: _MOST_STEPS - 1], last))
 
 
 Label = int | str
