@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from auditor.submission import Submission
+from auditor.submission import Source, Submission
 
 _OFF = frozenset({"", "0", "0.0", "false", "no", "off", "none"})
 
@@ -45,19 +46,25 @@ def effective(submission: Submission, variable: str) -> Value | None:
 def code_defaults(submission: Submission) -> Iterator[tuple[str, Value]]:
     """Environment variables that the code reads with a constant default: ``os.environ.get("NAME", "1")``."""
     for source in submission.sources.values():
-        if source.problem is not None:
+        if source.problem is None:
+            yield from _defaults_of(source)
+
+
+@lru_cache(maxsize=16)
+def _defaults_of(source: Source) -> tuple[tuple[str, Value], ...]:
+    found = []
+    for node in ast.walk(source.syntax):
+        if not (isinstance(node, ast.Call) and len(node.args) == 2 and _is_getter(node.func)):
             continue
-        for node in ast.walk(source.syntax):
-            if (
-                isinstance(node, ast.Call)
-                and len(node.args) == 2
-                and isinstance(node.func, ast.Attribute | ast.Name)
-                and (node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id) in {"get", "getenv"}
-                and isinstance(name := node.args[0], ast.Constant)
-                and isinstance(name.value, str)
-            ):
-                default = (
-                    node.args[1].args[0] if isinstance(node.args[1], ast.Call) and node.args[1].args else node.args[1]
-                )
-                if isinstance(default, ast.Constant):
-                    yield name.value, Value(str(default.value), source.name, node.lineno, documented=False)
+        name, default = node.args
+        if isinstance(default, ast.Call) and default.args:
+            default = default.args[0]
+        if isinstance(name, ast.Constant) and isinstance(name.value, str) and isinstance(default, ast.Constant):
+            value = Value(str(default.value), source.name, node.lineno, documented=False)
+            found.append((name.value, value))
+    return tuple(found)
+
+
+def _is_getter(function: ast.expr) -> bool:
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in {"get", "getenv"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import datetime
 import re
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
-from auditor.submission import Source
+from rules._functions import functions
 from rules._scripts import script
 from rules._settings import effective
 
@@ -77,19 +76,15 @@ class DocumentBoundary(Rule):
 
     def check(self, audited: Audited) -> RuleResult:
         """Functions that shift hidden states by a gate without a mask, where attention has variable lengths."""
-        sources = [source for source in audited.submission.sources.values() if source.problem is None]
-        if not any("cu_seqlens" in source.text for source in sources):
+        if not any("cu_seqlens" in source.text for source in audited.submission.sources.values()):
             return self.not_applicable("attention is not isolated by document")
         switch = effective(audited.submission, _SWITCH)
         dormant = switch is not None and not switch.is_on
-        return self.judge((f for source in sources for f in _unmasked(source, dormant=dormant)), Status.SUSPECTED)
+        return self.judge(_unmasked(audited, dormant=dormant), Status.SUSPECTED)
 
 
-def _unmasked(source: Source, *, dormant: bool) -> Iterator[Finding]:
-    for node in ast.walk(source.syntax):
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        text = ast.get_source_segment(source.text, node) or ""
+def _unmasked(audited: Audited, *, dormant: bool) -> Iterator[Finding]:
+    for source, node, text in functions(audited.submission):
         shift = _SHIFT.search(text)
         if shift and not _MASK.search(text):
             line = node.lineno + text.count("\n", 0, shift.start())

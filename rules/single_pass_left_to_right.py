@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import datetime
 import re
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
-from auditor.submission import Source
+from rules._functions import functions
 from rules._training import CREDIT, SCORE_FIRST, chunked
 
 _SCORES = re.compile(r"eval|score|ttt", re.IGNORECASE)
@@ -52,16 +51,12 @@ class SinglePassLeftToRight(Rule):
 
     def check(self, audited: Audited) -> RuleResult:
         """Functions that sort or shuffle and train in one body; the order of calls is not followed."""
-        sources = [source for source in audited.submission.sources.values() if source.problem is None]
-        return self.judge((finding for source in sources for finding in _reordered(source)), Status.SUSPECTED)
+        return self.judge(_reordered(audited), Status.SUSPECTED)
 
 
-def _reordered(source: Source) -> Iterator[Finding]:
-    for node in ast.walk(source.syntax):
-        if not isinstance(node, ast.FunctionDef) or not _SCORES.search(node.name):
-            continue
-        text = ast.get_source_segment(source.text, node) or ""
-        order = _ORDER.search(text)
-        if order and ".backward(" in text:
+def _reordered(audited: Audited) -> Iterator[Finding]:
+    for source, node, text in functions(audited.submission):
+        order = _ORDER.search(text) if _SCORES.search(node.name) and ".backward(" in text else None
+        if order:
             line = node.lineno + text.count("\n", 0, order.start())
             yield Finding("what is scored while weights learn is put into another order", source.name, line)
