@@ -481,6 +481,10 @@ class Calls(Expressions):
             before = owner.attrs.get(name)
             if before is not None and fingerprint(before) == fingerprint(value):
                 return
+            if isinstance(before, Union) and isinstance(value, Array) and not value.role:
+                # A cache that may hold this already.
+                if any(fingerprint(item) == fingerprint(value) for item in before.items):
+                    return
             self.heap.touch(owner)
             owner.attrs[name] = value
         elif isinstance(owner, Scope):
