@@ -146,7 +146,7 @@ def _assemble(
         "NLL": part.value,
         "PART": part,
         "X": ast.Name(call.id, ast.Load()),
-        "Y": ast.Name(targets_batch.id, ast.Load()),
+        "Y": ast.Name(_known_before(forward, targets_batch.id), ast.Load()),
         "STREAM": stream.value,
         "POSITION": expression(f"{start} + {offset}"),
         "WINDOW": ast.Name(start, ast.Load()),
@@ -240,6 +240,19 @@ def _forward(every: list[Slot], loss: Slot, logits: str) -> tuple[Slot | None, a
             if inside and candidate.block is loss.block and inputs is not None:
                 return candidate, inputs
     return None, None
+
+
+def _known_before(forward: Slot, name: str) -> str:
+    """The name itself, or what it is a view of where it is bound only after the forward pass."""
+    for statement in forward.block[forward.index :]:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=bound)], value=ast.Call() as value) if bound == name:
+                viewed = root(value)
+                if viewed is not None:
+                    return viewed.id
+            case _:
+                pass
+    return name
 
 
 def _byte_count(block: list[ast.stmt]) -> tuple[int, dict[str, ast.expr]] | None:
