@@ -76,14 +76,18 @@ def _row(condition: Condition, rules: Sequence[RuleEntry]) -> str:
 
 
 def _details(audit: Audit) -> Iterator[str]:
+    undecided: dict[str, list[str]] = {}
     for rule in audit.rules:
         if rule.severity is not Severity.VIOLATION:
             continue
         if rule.status in _FOUND:
             yield from _rule(rule)
         elif rule.status is Status.NOT_ANALYSABLE:
-            yield f"{_heading(rule)}: {escape(rule.reason)}"
-            yield ""
+            undecided.setdefault(rule.reason, []).append(rule.rule)
+    for reason, names in undecided.items():
+        label = click.style(f"not-analysable[{', '.join(names)}]", fg=_COLOURS[Status.NOT_ANALYSABLE], bold=True)
+        yield f"{label}: {escape(reason)}"
+        yield ""
 
 
 def _rule(rule: RuleEntry) -> Iterator[str]:

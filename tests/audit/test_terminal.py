@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from submissions import audit, honest, late, write
+from submissions import BY_ID, audit, honest, late, write
 
 from auditor.report import terminal
 from rules._logs import log, metadata
@@ -46,3 +46,11 @@ def test_untrusted_text_cannot_move_the_cursor(tmp_path: Path) -> None:
 def test_escape_keeps_printable_text() -> None:
     assert terminal.escape("naïve — 語\t1") == "naïve — 語 1"
     assert terminal.escape("a\nb\udcff") == "a\\nb\\udcff"
+
+
+def test_rules_that_could_not_decide_share_one_line(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", {"README.md": "# No script\n"})
+    report = audit(folder, rules=[BY_ID["ngram-target-in-key"], BY_ID["ttt-before-score"]])
+    text = click.unstyle(terminal.render(report))
+    assert text.startswith("NEEDS REVIEW")
+    assert "not-analysable[ngram-target-in-key, ttt-before-score]: there is no script" in text
