@@ -31,8 +31,12 @@ class SubmittedKernel:
 
 
 def kernel_facts(submission: Submission) -> list[SubmittedKernel]:
-    """Analyse every kernel that a submission's scripts reach."""
-    return [_facts(kernel, submission) for kernel in submission.kernels if kernel.reached]
+    """Analyse every kernel of a submission.
+
+    A file that no script names may still be built beforehand and imported: its leaks are at most unknown, and what of
+    it cannot be read does not count.
+    """
+    return [_facts(kernel, submission) for kernel in submission.kernels]
 
 
 def _facts(kernel: Kernel, submission: Submission) -> SubmittedKernel:
@@ -43,14 +47,20 @@ def _facts(kernel: Kernel, submission: Submission) -> SubmittedKernel:
         facts = _moved(facts, lambda _: kernel.line)
     if kernel.language == "cuda" and re.search(r"__global__[^{;]*\btok(?:en)?s?_?\w*\s*[,)]", kernel.text):
         facts = replace(facts, not_analysable=(*facts.not_analysable, "a CUDA kernel over tokens is not interpreted"))
-    channels = tuple(
-        channel_state(leak, submission.launch, submission.logs, submission.sources)
-        if _called(function.name, kernel, submission)
-        else Channel("off", f"nothing calls {function.name}")
-        for function in facts.functions
-        for leak in function.leaks
-    )
+    if not kernel.reached:
+        readable = tuple(replace(function, not_analysable=()) for function in facts.functions)
+        facts = replace(facts, functions=readable, not_analysable=())
+    channels = tuple(_channel(leak, f, kernel, submission) for f in facts.functions for leak in f.leaks)
     return SubmittedKernel(kernel, facts, channels)
+
+
+def _channel(leak: Leak, function: FunctionFacts, kernel: Kernel, submission: Submission) -> Channel:
+    if not _called(function.name, kernel, submission):
+        return Channel("off", f"nothing calls {function.name}")
+    channel = channel_state(leak, submission.launch, submission.logs, submission.sources)
+    if channel.state == "on" and not kernel.reached:
+        return Channel("unknown", f"no script names {kernel.name}, and {channel.reason}")
+    return channel
 
 
 def _called(name: str, kernel: Kernel, submission: Submission) -> bool:

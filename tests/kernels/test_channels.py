@@ -90,6 +90,11 @@ def test_a_function_that_nothing_calls_is_off(tmp_path: Path) -> None:
     assert found == Channel("off", "nothing calls build")
 
 
+def test_a_file_that_no_script_names_is_at_most_unknown(tmp_path: Path) -> None:
+    found = channel(tmp_path, train_gpt__py=SCRIPT.format(default="1").replace("hints.c", "prebuilt"))
+    assert found == Channel("unknown", "no script names hints.c, and NEAR_BOOST is 1 by default in train_gpt.py:4")
+
+
 def test_a_legal_kernel_has_no_channels(tmp_path: Path) -> None:
     found = analysed(tmp_path, kernel=walk(READ + FAR + NEAR + PUSH))
     assert found.channels == ()
