@@ -45,10 +45,8 @@ class FlowRule(Rule):
 
     def _nothing_found(self, audited: Audited, dormant: list[Finding]) -> RuleResult:
         """Clear, if the analysis is complete; else it depends on whether the subject occurs."""
-        if audited.unread:
-            return self.result(Status.NOT_ANALYSABLE, "; ".join(audited.unread[:3]), dormant)
-        if not audited.flow.unanalysed:
-            return self.result(Status.CLEAR, findings=dormant)
+        if audited.unread or not audited.flow.unanalysed:
+            return self.unless_unread(audited, self.result(Status.CLEAR, findings=dormant))
         if any(self.subject.search(text) for text in _code(audited)):
             return self.result(Status.NOT_ANALYSABLE, "; ".join(audited.flow.unanalysed[:3]), dormant)
         return self.not_applicable("nothing of the kind occurs in the code")

@@ -123,6 +123,12 @@ class Rule(ABC):
         active = any(not finding.dormant for finding in findings)
         return self.result(status if active else Status.CLEAR, findings=findings, facts=facts)
 
+    def unless_unread(self, audited: Audited, result: RuleResult) -> RuleResult:
+        """The result of a rule on code; what could not be read is never clear."""
+        if result.status is Status.CLEAR and audited.unread:
+            return self.result(Status.NOT_ANALYSABLE, "; ".join(audited.unread[:3]), result.findings)
+        return result
+
     def not_applicable(self, reason: str) -> RuleResult:
         """What the rule speaks of does not occur."""
         return self.result(Status.NOT_APPLICABLE, reason)

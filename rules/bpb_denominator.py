@@ -120,7 +120,8 @@ class BpbDenominator(Rule):
             # No log whose arithmetic could vouch for a table that nobody can recompute from the tokenizer.
             loaded = tables_from_files(audited.submission)
             in_logs = [Finding("bytes per token come from a file", step.file, step.line, (step,)) for step in loaded]
-        return self.judge(in_logs, Status.SUSPECTED, facts)
+        result = self.judge(in_logs, Status.SUSPECTED, facts)
+        return result if implied else self.unless_unread(audited, result)
 
 
 def _implied(audited: Audited) -> Iterator[ImpliedBytes]:

@@ -87,7 +87,7 @@ class SelfContainedEval(Rule):
             if source.problem is None and not _prepares(source.name)
             for finding in _fetches(source)
         ]
-        return self.judge(found, Status.SUSPECTED)
+        return self.unless_unread(audited, self.judge(found, Status.SUSPECTED))
 
 
 def _prepares(name: str) -> bool:

@@ -70,7 +70,7 @@ class ValInTraining(Rule):
             return self.judge(found)
         match = _SAYS.search(audited.submission.readme)
         if match is None:
-            return self.judge([])
+            return self.unless_unread(audited, self.judge([]))
         line = audited.submission.readme.count("\n", 0, match.start()) + 1
         return self.judge(
             [Finding("the README speaks of training on validation text", "README.md", line)], Status.SUSPECTED

@@ -11,6 +11,10 @@ from types import ModuleType
 import pytest
 
 from auditor import rule_packs
+from auditor.audit import audit_folder
+from auditor.findings import Severity, Status, Verdict
+from auditor.flow_rule import FlowRule
+from auditor.options import Options
 from auditor.report import pages
 from auditor.rule import Rule
 from auditor.rule_packs import RulePackError, load_rules
@@ -92,3 +96,13 @@ def test_a_pack_of_another_distribution_is_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.syspath_prepend(str(tmp_path))
     assert "other" in {rule.id for rule in load_rules()}
     assert isinstance(sys.modules["other_pack"], ModuleType)
+
+
+def test_code_that_cannot_be_read_is_never_clear(tmp_path: Path) -> None:
+    (tmp_path / "train_gpt.py").write_text("This is prose — no code.\n")
+    report = audit_folder(tmp_path, Options(), rules=RULES)
+    statuses = {entry.rule: entry.status for entry in report.rules if entry.severity is Severity.VIOLATION}
+    about_code = {rule.id for rule in RULES if isinstance(rule, FlowRule)} & statuses.keys()
+    about_code |= {"bpb-denominator", "self-contained-eval", "val-in-training"}
+    assert {statuses[name] for name in about_code} == {Status.NOT_ANALYSABLE}
+    assert report.verdict is Verdict.NEEDS_REVIEW
