@@ -80,7 +80,8 @@ class _Same(ast.NodeTransformer):
 def extract(tree: ast.Module, pieces: Sequence[Piece], how: Variation, rng: random.Random) -> bool:
     """Move the longest piece that allows it into a helper at module level.
 
-    What the block reads becomes parameters, what it binds is returned; a block that jumps out of itself stays.
+    What the block reads becomes parameters, what it binds for others is returned; a block that jumps out of itself
+    stays.
 
     Returns:
         whether a piece was moved.
@@ -96,7 +97,8 @@ def extract(tree: ast.Module, pieces: Sequence[Piece], how: Variation, rng: rand
     bound = stored(piece.body)
     inputs = sorted((_reads(piece.body) & visible) - BUILTINS)
     top = {n for s in piece.body if not isinstance(s, Function | ast.ClassDef) for n in _targets(s)}
-    outputs = sorted(n for n in bound if n in inputs or n in top)
+    wanted = loaded([function]) | loaded(s for p in pieces if p is not piece for s in p.body)
+    outputs = sorted(name for name in bound & wanted if name in inputs or name in top)
     name = f"_{rng.choice(_WORDS)}_{rng.choice(_WORDS)}_step"
     returned = f"return ({''.join(n + ', ' for n in outputs)})" if outputs else "return None"
     header = ast.parse(f"def {name}({', '.join(inputs)}):\n    {returned}").body[0]
