@@ -203,7 +203,8 @@ class Evaluator(ABC):
             return Value(join(self._token(number, name, expr.line), taint))
         if isinstance(expr, ir.Index):
             # An element that is itself a pointer or a structure points into the same variable.
-            return Value(taint, None, place)
+            fixed = number is not None and place in self.constant and HERE not in number.terms
+            return Value(taint, symbol(f"{place}[{number}]") if fixed else None, place)
         return Value(taint, state.numbers.get(place, symbol(place)), state.places.get(place, place))
 
     def _token(self, index: Linear | None, name: str, line: int) -> Taint:

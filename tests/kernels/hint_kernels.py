@@ -27,6 +27,14 @@ static void remember(Memory *m, uint16_t word) {
     m->hash = m->hash * 31u + word;
     m->length += 1;
 }
+
+static uint32_t hash_of(const uint16_t *words, int count) {
+    uint32_t hash = 7u;
+    for (int j = 0; j < count; j++) {
+        hash = hash * 31u + words[j];
+    }
+    return hash;
+}
 """
 
 
@@ -131,6 +139,10 @@ LEGAL = {
     + PUSH,
     "a context of symbolic length": READ
     + "uint32_t h = 0;\nfor (int64_t j = 0; j < order; j++) { h = h * 31u + stream[k - (order - j)]; }\n"
+    + "near_hint[k] = m->best[cell(h)];\n"
+    + PUSH,
+    "a context whose length is looked up": READ
+    + "uint32_t h = hash_of(&stream[k - starts[3]], starts[3]);\n"
     + "near_hint[k] = m->best[cell(h)];\n"
     + PUSH,
     "a window that ends before": READ
