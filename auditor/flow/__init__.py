@@ -1,9 +1,9 @@
 """Data flow of a submission: libcst in, facts out.
 
-    lower                 parse, and one traversal into :mod:`ir`
-    engine ... library    an abstract interpreter of the program as launched
-    provenance, affine    what values carry: where in time they come from
-    analysis, facts       the entry, and what rules read
+lower                 parse, and one traversal into :mod:`ir`
+engine ... library    an abstract interpreter of the program as launched
+provenance, affine    what values carry: where in time they come from
+analysis, facts       the entry, and what rules read
 """
 
 from auditor.flow.analysis import analyse, analyse_program

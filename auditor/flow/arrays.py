@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.flow import ir
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.affine import ZERO, Affine
 from auditor.flow.engine import Engine
 from auditor.flow.provenance import Fact, Mark, Provenance, Read, Region, Site, Span, Token
@@ -23,6 +23,10 @@ class Arrays(Engine):
 
     def known_items(self, value: Value) -> list[Value] | None:
         """The elements of an iterable whose length is known."""
+        raise NotImplementedError
+
+    def truth(self, value: Value) -> bool | None:
+        """Whether a value counts as true, where that is known."""
         raise NotImplementedError
 
     # -- stores ------------------------------------------------------------------------------------------------------
@@ -73,7 +77,7 @@ class Arrays(Engine):
 
     # -- reads -------------------------------------------------------------------------------------------------------
 
-    def load_item(self, owner: Value, index: Value, reading: bool = True) -> Value:  # noqa: PLR0911, PLR0912, C901
+    def load_item(self, owner: Value, index: Value, reading: bool = True) -> Value:  # noqa: PLR0911
         """``owner[index]``; ``reading`` is False for the old value of an augmented assignment."""
         if isinstance(owner, Union):
             return self.join_all([self.load_item(v, index, reading) for v in owner.items if not _none(v)])
@@ -208,7 +212,12 @@ class Arrays(Engine):
     def index_array(self, array: Array, index: Value, reading: bool = True) -> Value:
         """Index or slice an array: a view that knows where in the stream it starts."""
         lattice = self.lattice
-        if isinstance(index, Slice) and index.lower is None and isinstance(index.upper, Const) and index.upper.value == 0:
+        if (
+            isinstance(index, Slice)
+            and index.lower is None
+            and isinstance(index.upper, Const)
+            and index.upper.value == 0
+        ):
             return Array(lattice.none, None, array.ndim)
         index_prov = self.deep(index)
         if index_prov.reads:
@@ -335,7 +344,7 @@ class Arrays(Engine):
                 extra = [t for t in top.tokens if t.reduced and t.position not in there]
                 if extra and not there - here and not top.vocabulary:
                     token = min(extra, key=lambda t: t.site)
-                    steps = (
+                    steps: tuple[tuple[Site, str], ...] = (
                         (token.site, "the token to be predicted is read here"),
                         (top.site, "a table is read by a hashed key that contains it"),
                         (bottom.site, "another table is read by a key without it"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from auditor.flow import ir
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.engine import Frame
 from auditor.flow.expressions import Expressions
 from auditor.flow.provenance import Fact, Site
@@ -61,6 +61,7 @@ class Calls(Expressions):
         self.logged = {name.lower(): value for name, value in logged.items()}
         self.all_flags = all_flags
         self.kept = []
+        self.kernels: set[int] = set()
         self._memory: dict[object, Value] = {}
         self.modules: dict[str, Scope] = {}
         self.grad = self.lattice.none
@@ -224,7 +225,7 @@ class Calls(Expressions):
         if known is not None:
             return self._fresh(known)
         epoch, effects, grad = self.heap.epoch, self.effects, self.grad
-        birth, self.heap.call_birth = self.heap.call_birth, Obj._counter  # noqa: SLF001 - the heap's own counter
+        birth, self.heap.call_birth = self.heap.call_birth, Obj._counter
         self.heap.push()
         try:
             result = self._run_closure(closure, args, keywords)
@@ -281,8 +282,6 @@ class Calls(Expressions):
     @staticmethod
     def _always_none(frame: Frame) -> bool:
         return all(isinstance(v, Const) and v.value is None for v in frame.returns)
-
-    kernels: set[int] = set()
 
     def _bind_parameters(self, closure: Closure, scope: Scope, args: list[Value], keywords: dict[str, Value]) -> None:
         rest = list(args)
@@ -387,7 +386,7 @@ class Calls(Expressions):
 
     # -- attributes --------------------------------------------------------------------------------------------------
 
-    def attribute(self, owner: Value, name: str) -> Value:  # noqa: PLR0911, PLR0912, C901
+    def attribute(self, owner: Value, name: str) -> Value:  # noqa: PLR0911
         if isinstance(owner, External):
             return self.external_member(owner.name, name)
         if isinstance(owner, Instance):

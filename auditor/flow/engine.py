@@ -268,7 +268,8 @@ class Engine:
         if len(items) == 1:
             return items[0]
         items = items[: MAX_ITEMS * 4]
-        return Union(tuple(items), prov, dict.fromkeys(list(keyed)[: MAX_ITEMS * 4]))
+        keys: dict[object, None] = dict.fromkeys(list(keyed)[: MAX_ITEMS * 4])
+        return Union(tuple(items), prov, keys)
 
     def join_states(self, obj: Obj, a: Any, b: Any) -> Any:
         """Join two saved states of one object."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.flow import ir
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.arrays import Arrays
 from auditor.flow.provenance import Fact, Iteration, Provenance
 from auditor.flow.values import (
@@ -208,7 +208,7 @@ class Expressions(Arrays):
         self.at(node)
         return self.binary(node.op, left, right)
 
-    def binary(self, op: str, a: Value, b: Value) -> Value:  # noqa: C901, PLR0911, PLR0912
+    def binary(self, op: str, a: Value, b: Value) -> Value:  # noqa: PLR0911
         """``a op b``."""
         if isinstance(a, Const) and isinstance(b, Const):
             folded = self._fold(op, a, b)

@@ -42,7 +42,7 @@ class Name(Expr):
 
     __slots__ = ("id",)
 
-    def __init__(self, line: int, id: str) -> None:  # noqa: A002 - the field's name, as in `ast`
+    def __init__(self, line: int, id: str) -> None:
         self.line, self.id = line, id
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from auditor.submission.kernels import Kernel
 
-_TOKENS = re.compile(r"tok|tgt|target|stream|ids", re.I)
-_CHANNEL = re.compile(r"(within|word|boundary|space|whitespace|agree)", re.I)
+_TOKENS = re.compile(r"tok|tgt|target|stream|ids", re.IGNORECASE)
+_CHANNEL = re.compile(r"(within|word|boundary|space|whitespace|agree)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -54,7 +54,9 @@ def gated_hints(kernels: Iterable[Kernel], settings: Mapping[str, str], texts: I
             strengths = [s for c in sorted(channels) for s in [_strength(c, settings, code)] if s is not None]
             dormant = bool(strengths) and all(s == 0 for s in strengths)
             path = (
-                _step(kernel, source, "what the position's own token is (a boundary, the start of a word) is looked up"),
+                _step(
+                    kernel, source, "what the position's own token is (a boundary, the start of a word) is looked up"
+                ),
                 _step(kernel, line, f"`{output}` for the same position depends on it"),
             )
             certainty = Certainty.TRACED if strengths else Certainty.SUSPECTED
@@ -76,7 +78,9 @@ def _strength(channel: str, settings: Mapping[str, str], code: Iterable[str]) ->
         if name in settings:
             return _number(settings[name])
     for text in code:
-        match = re.search(rf"{channel}_(?:boost|beta)[\"']?\)?\s*[,=:]\s*(?:float\()?[\"']?(\d[\d.]*)", text, re.I)
+        match = re.search(
+            rf"{channel}_(?:boost|beta)[\"']?\)?\s*[,=:]\s*(?:float\()?[\"']?(\d[\d.]*)", text, re.IGNORECASE
+        )
         if match:
             return _number(match[1])
     return None

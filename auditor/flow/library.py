@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from auditor.flow import library_python, library_tensors, library_training
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.library_call import LibraryCall, Model
 from auditor.flow.statements import Interpreter
 from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Value

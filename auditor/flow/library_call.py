@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from auditor.flow.provenance import Provenance
-from auditor.flow.values import Array, Const, Seq, Top, Tuple, Union, Value
+from auditor.flow.values import Array, Const, Dict, Seq, Tuple, Union, Value
 
 if TYPE_CHECKING:
     from auditor.flow.library import Auditing
@@ -60,19 +60,11 @@ def arrays_in(value: Value | None, depth: int = 0) -> list[Array]:
         return [value]
     if value is None or depth > 6:
         return []
-    found: list[Array] = []
+    parts: list[Value | None] = []
     if isinstance(value, Tuple | Union):
-        for item in value.items:
-            found += arrays_in(item, depth + 1)
+        parts = list(value.items)
     elif isinstance(value, Seq):
-        for item in value.items if value.items is not None else [value.element]:
-            found += arrays_in(item, depth + 1)
-    elif hasattr(value, "known"):
-        for item in [*value.known.values(), value.element]:
-            found += arrays_in(item, depth + 1)
-    return found
-
-
-def is_scalar(value: Value | None) -> bool:
-    """Whether a value is a number without axes."""
-    return isinstance(value, Const | Top)
+        parts = list(value.items) if value.items is not None else [value.element]
+    elif isinstance(value, Dict):
+        parts = [*value.known.values(), value.element]
+    return [array for part in parts for array in arrays_in(part, depth + 1)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.affine import ZERO
 from auditor.flow.library_call import LibraryCall, Model
 from auditor.flow.provenance import NO_DEPS, Region, Token
@@ -28,9 +30,9 @@ from auditor.flow.values import (
     Value,
 )
 
-_VAL_PATH = re.compile(r"(?<![a-z])val(?![a-z])|valid", re.I)
-_TRAIN_PATH = re.compile(r"(?<![a-z])train(?![a-z_]*gpt)", re.I)
-_BYTE_PATH = re.compile(r"byte", re.I)
+_VAL_PATH = re.compile(r"(?<![a-z])val(?![a-z])|valid", re.IGNORECASE)
+_TRAIN_PATH = re.compile(r"(?<![a-z])train(?![a-z_]*gpt)", re.IGNORECASE)
+_BYTE_PATH = re.compile(r"byte", re.IGNORECASE)
 
 
 # -- numbers and text ------------------------------------------------------------------------------------------------
@@ -38,11 +40,12 @@ _BYTE_PATH = re.compile(r"byte", re.I)
 
 def _folded(call: LibraryCall) -> Value | None:
     """A function of constants is a constant."""
-    function = {
+    functions: dict[str, Callable[..., Any]] = {
         "int": int, "float": float, "str": str, "bool": bool, "abs": abs, "round": round, "min": min, "max": max,
         "log": math.log, "log2": math.log2, "sqrt": math.sqrt, "ceil": math.ceil, "floor": math.floor, "exp": math.exp,
         "len": len, "sum": sum, "chr": chr, "ord": ord,
-    }.get(call.name)  # fmt: skip
+    }  # fmt: skip
+    function = functions.get(call.name)
     if function is None or call.keywords or not call.args:
         return None
     values = []
@@ -607,7 +610,7 @@ def _text_method(call: LibraryCall) -> Value | None:
             return Top(call.engine.prov_of([*call.args, call.engine.elements(call.args[1])]))
         if call.name in {"resolve", "expanduser", "absolute", "strip", "as_posix"}:
             return owner
-        if call.name == "startswith" or call.name == "endswith":
+        if call.name in {"startswith", "endswith"}:
             return Top(owner.prov if owner is not None else call.engine.lattice.none)
         return None
     if call.name in {"glob", "rglob"}:
@@ -655,7 +658,7 @@ FUNCTIONS: dict[str, Model] = {
     "builtins.isinstance": _isinstance, "builtins.super": _super, "builtins.abs": _folded, "builtins.round": _folded,
     "builtins.sum": lambda c: None, "builtins.print": _print, "builtins.open": _open, "builtins.exit": _exit,
     "sys.exit": _exit, "os._exit": _exit,
-    "math.log": _folded, "math.sqrt": _folded, "math.ceil": _folded, "math.floor": _folded, "math.exp": None or _folded,
+    "math.log": _folded, "math.sqrt": _folded, "math.ceil": _folded, "math.floor": _folded, "math.exp": _folded,
     "partial": _partial, "deepcopy": _copy, "copy.copy": _copy,
     "os.environ.get": _environ, "os.getenv": _environ, "os.environ.setdefault": _environ, "identity": _identity,
     "os.path.join": _join_path, "Path": _join_path, "glob.glob": _glob, "glob": _glob, "iglob": _glob,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.library_call import LibraryCall, Model, arrays_in
 from auditor.flow.provenance import Fact, Provenance
 from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Union, Value
@@ -438,7 +438,7 @@ FUNCTIONS: dict[str, Model] = {
     **dict.fromkeys(("gather", "take_along_axis", "take_along_dim", "index_select", "take"), _gather),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax), "exp": _exp,
     **dict.fromkeys(("log", "log2", "log10"), _log), **dict.fromkeys(("sum", "nansum", "mean"), _sum),
-    "logsumexp": _logsumexp, "logaddexp": None or default, "where": _positions,
+    "logsumexp": _logsumexp, "logaddexp": default, "where": _positions,
     **dict.fromkeys(("nonzero", "argwhere", "flatnonzero", "searchsorted"), _positions),
     **dict.fromkeys(("minimum", "fmin", "maximum", "fmax"), _minimum),
     **dict.fromkeys(("bitwise_xor", "remainder", "mod", "fmod", "bitwise_and", "multiply", "mul", "add", "subtract",

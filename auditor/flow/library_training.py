@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.library_call import LibraryCall, Model, arrays_in
 from auditor.flow.library_python import duplicate
 from auditor.flow.library_tensors import default

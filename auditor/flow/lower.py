@@ -148,7 +148,7 @@ class Lowering(ExpressionLowering):
         line = self.line
         target = self.expr(node.target)
         self.bind(target)
-        self.space(node.operator.whitespace_after)
+        self.space(getattr(node.operator, "whitespace_after", None))
         return ir.AugAssign(line, target, _AUGMENTED[type(node.operator)], self.expr(node.value))
 
     def _return(self, node: cst.Return) -> ir.Stmt:

@@ -124,7 +124,7 @@ class ExpressionLowering:
             inner = element.slice
             if isinstance(inner, cst.Index):
                 items.append(self.expr(inner.value))
-            else:
+            elif isinstance(inner, cst.Slice):
                 lower = self.expr(inner.lower) if inner.lower is not None else None
                 self._colon(inner.first_colon)
                 upper = self.expr(inner.upper) if inner.upper is not None else None
@@ -300,8 +300,8 @@ class ExpressionLowering:
         self.bound.pop()
         if close is not None:
             self.space(close.whitespace_before)
-        kind = {cst.ListComp: "list", cst.SetComp: "set", cst.DictComp: "dict"}.get(type(node), "generator")
-        return ir.Comprehension(line, kind, key, element, clauses)
+        kinds: dict[type, str] = {cst.ListComp: "list", cst.SetComp: "set", cst.DictComp: "dict"}
+        return ir.Comprehension(line, kinds.get(type(node), "generator"), key, element, clauses)
 
     def parameters(self, node: cst.Parameters) -> list[ir.Parameter]:
         """Lower a parameter list, defaults included."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.flow import ir
-from auditor.flow import provenance as P
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.calls import Calls
 from auditor.flow.engine import Running
 from auditor.flow.provenance import Fact, Iteration
@@ -176,7 +176,7 @@ class Interpreter(Calls):
             value = self.eval(context)
             if isinstance(value, Instance) and isinstance(value.cls, ClassObj):
                 enter = self.attribute(value, "__enter__")
-                if isinstance(enter, Value) and not isinstance(enter, Top):
+                if not isinstance(enter, Top):
                     value = self.call(enter, [], {})
             if target is not None:
                 self.store(target, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-HEAD = '''
+HEAD = """
 import copy, glob, io, math, os
 import numpy as np
 import torch
@@ -97,9 +97,9 @@ def plain_eval(name, model, h, val, table):
             byte_sum += table[y.reshape(-1)].sum()
     dist.all_reduce(loss_sum)
     report(name, loss_sum, count, byte_sum)
-'''
+"""
 
-TAIL = '''
+TAIL = """
 
 def main():
     h = Hyperparameters()
@@ -112,7 +112,7 @@ def main():
 
 if __name__ == "__main__":
     main()
-'''
+"""
 
 
 def program(body: str) -> str:
@@ -124,7 +124,7 @@ def evaluation(body: str, before: str = "") -> str:
     """A script whose score is made by ``body``: the statements for one window ``x``, ``y`` that leave ``nll``."""
     return program(
         textwrap.dedent(before)
-        + '''
+        + """
 def run(h, model, val, table):
     pack(model)
     model = unpack(h)
@@ -139,12 +139,12 @@ def run(h, model, val, table):
         x, y = part[:-1].reshape(1, -1), part[1:].reshape(1, -1)
         logits = model.logits(x).float()
         nll = F.cross_entropy(logits.reshape(-1, logits.size(-1)), y.reshape(-1), reduction="none")
-'''
+"""
         + textwrap.indent(textwrap.dedent(body), "        ")
-        + '''
+        + """
         loss_sum += nll.sum()
         count += y.numel()
         byte_sum += table[y.reshape(-1)].sum()
     report("final", loss_sum, count, byte_sum)
-'''
+"""
     )

@@ -35,21 +35,28 @@ def adapt(model, h, val, epochs=3):
 
 
 def test_a_static_model_is_not_accused() -> None:
-    facts = analysed(program("""
+    facts = analysed(
+        program("""
         def run(h, model, val, table):
             pack(model)
             plain_eval("final", unpack(h), h, val, table)
-    """))
+    """)
+    )
     assert not accusations(facts)
 
 
 def test_training_on_validation_before_the_artifact() -> None:
-    facts = analysed(program(ADAPT + """
+    facts = analysed(
+        program(
+            ADAPT
+            + """
 def run(h, model, val, table):
     adapt(model, h, val)
     pack(model)
     plain_eval("final", unpack(h), h, val, table)
-"""))
+"""
+        )
+    )
     assert accusations(facts) == {"prequant_updates"}
     [evidence] = facts.prequant_updates
     assert [step.why for step in evidence.path][0] == "validation tokens are read here"
@@ -58,31 +65,40 @@ def run(h, model, val, table):
 
 
 def test_training_on_validation_after_the_artifact() -> None:
-    facts = analysed(program(ADAPT + """
+    facts = analysed(
+        program(
+            ADAPT
+            + """
 def run(h, model, val, table):
     pack(model)
     model = unpack(h)
     adapt(model, h, val)
     plain_eval("final", model, h, val, table)
-"""))
+"""
+        )
+    )
     assert accusations(facts) == {"updates_before_score"}
 
 
 def test_a_switch_that_the_launch_turns_off_is_dormant() -> None:
-    text = program(ADAPT + """
+    text = program(
+        ADAPT
+        + """
 def run(h, model, val, table):
     pack(model)
     model = unpack(h)
     if h.adapt:
         adapt(model, h, val)
     plain_eval("final", model, h, val, table)
-""")
+"""
+    )
     assert accusations(analysed(text)) == {"updates_before_score"}
     assert not accusations(analysed(text, ADAPT="0"))
 
 
 def test_helpers_renamed_and_extracted_hide_nothing() -> None:
-    facts = analysed(program("""
+    facts = analysed(
+        program("""
         def q1(o, f, *a):
             f(*a).backward()
             o.step()
@@ -105,12 +121,14 @@ def test_helpers_renamed_and_extracted_hide_nothing() -> None:
             Tuner(model, val).polish()
             pack(model)
             plain_eval("final", unpack(h), h, val, table)
-    """))
+    """)
+    )
     assert accusations(facts) == {"prequant_updates"}
 
 
 def test_manual_gradient_steps_count() -> None:
-    facts = analysed(program("""
+    facts = analysed(
+        program("""
         def run(h, model, val, table):
             pack(model)
             model = unpack(h)
@@ -122,7 +140,8 @@ def test_manual_gradient_steps_count() -> None:
                     for p, g in zip(params, grads):
                         p.data -= 0.01 * g
             plain_eval("final", model, h, val, table)
-    """))
+    """)
+    )
     assert accusations(facts) == {"updates_before_score"}
 
 
@@ -185,7 +204,8 @@ def test_score_first_with_discarded_scores_is_not() -> None:
 
 
 def test_epochs_around_the_scoring_are_rescoring() -> None:
-    facts = analysed(program("""
+    facts = analysed(
+        program("""
         def run(h, model, val, table):
             pack(model)
             model = unpack(h)
@@ -202,7 +222,8 @@ def test_epochs_around_the_scoring_are_rescoring() -> None:
                     loss.backward()
                     opt.step()
             report("ttt", loss_sum, count, byte_sum)
-    """))
+    """)
+    )
     assert accusations(facts) == {"updates_before_score"}
 
 
@@ -254,7 +275,8 @@ def test_the_same_trainer_before_the_score_is_not() -> None:
 
 
 def test_warm_up_on_synthetic_tokens_with_restored_weights() -> None:
-    facts = analysed(program("""
+    facts = analysed(
+        program("""
         def run(h, model, val, table):
             pack(model)
             model = unpack(h)
@@ -270,7 +292,8 @@ def test_warm_up_on_synthetic_tokens_with_restored_weights() -> None:
             opt.step()
             model.load_state_dict(saved)
             plain_eval("final", model, h, val, table)
-    """))
+    """)
+    )
     assert not accusations(facts)
     assert facts.warmups
 
@@ -306,7 +329,8 @@ def test_state_fitted_to_the_context_alone() -> None:
 
 
 def test_a_second_pass_with_the_full_table() -> None:
-    facts = analysed(program("""
+    facts = analysed(
+        program("""
         def run(h, model, val, table):
             pack(model)
             model = unpack(h)
@@ -323,5 +347,6 @@ def test_a_second_pass_with_the_full_table() -> None:
                 count += 64
                 byte_sum += table[part[1:]].sum()
             report("two-pass", loss_sum, count, byte_sum)
-    """))
+    """)
+    )
     assert accusations(facts) == {"rescores"}
