@@ -24,7 +24,7 @@ static void remember(Memory *m, uint16_t word) {
         m->best[at] = word;
         m->count[at] = 1;
     }
-    m->hash = m->hash * 31u + word;
+    m->hash = (m->hash * 31u + word) % 61u;
     m->length += 1;
 }
 
