@@ -7,6 +7,7 @@ claimed score was printed.
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from auditor.flow import Evidence
     from auditor.submission import Source
 
+_SCORE = re.compile(r"bpb|loss|nll|bits|ppl|perplexity|score|result|eval|final", re.IGNORECASE)
 _SAME = 6e-5
 """Bits per byte: claims are quoted to four digits."""
 
@@ -29,6 +31,12 @@ def is_printed_before(audited: Audited, evidence: Evidence) -> bool:
     """Whether every claimed score was printed before the update ran, by the order of statements in one function."""
     labels = _claimed_labels(audited)
     return bool(labels) and all(_precedes(audited, label, evidence) for label in labels)
+
+
+def is_about_a_score(evidence: Evidence) -> bool:
+    """Whether what is printed may be a score: not where the printed text names other quantities only."""
+    printed = [step.text for step in evidence.path if step.why.startswith("the score") and '"' in step.text]
+    return not printed or any(_SCORE.search(text) for text in printed)
 
 
 def _claimed_labels(audited: Audited) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from auditor.audited import Audited
-from auditor.claim import is_printed_before, is_withdrawn
+from auditor.claim import is_about_a_score, is_printed_before, is_withdrawn
 from auditor.findings import Finding, RuleResult, Status
 from auditor.rule import Rule
 
@@ -60,11 +60,14 @@ def _code(audited: Audited) -> Iterator[str]:
 
 
 def _bearing(audited: Audited, evidence: Evidence) -> Evidence:
-    """Evidence that bears on no claimed score is dormant."""
+    """Evidence that bears on no claimed score is dormant; evidence on another printed quantity is a suspicion."""
     if is_withdrawn(audited):
         return replace(evidence, dormant=True, message=f"{evidence.message}; the score is retracted")
     if is_printed_before(audited, evidence):
         return replace(evidence, dormant=True, message=f"{evidence.message}; the claimed score was printed before")
+    if not is_about_a_score(evidence):
+        # Probes and other diagnostics may learn from what they measure; that they do is no score.
+        return replace(evidence, certainty=type(evidence.certainty)(Status.SUSPECTED.value))
     return evidence
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from submissions import BY_ID, audit, write
 
-from auditor.findings import Status, Verdict
+from auditor.claim import is_about_a_score
+from auditor.findings import Status, Step, Verdict
+from auditor.flow import Certainty, Evidence
 from rules._logs import log, metadata
 from rules._scripts import script
 from rules._training import ADAPT
@@ -43,3 +45,21 @@ def test_what_is_claimed_decides(tmp_path: Path, fields: dict[str, object], stat
     assert rule.findings
     assert all(finding.dormant is (status is Status.CLEAR) for finding in rule.findings)
     assert report.verdict is (Verdict.CLEAR if status is Status.CLEAR else Verdict.VIOLATION)
+
+
+@pytest.mark.parametrize(
+    ("printed", "about"),
+    [
+        ('log0(f"final val_bpb:{bpb:.4f}")', True),
+        ('log0(f"probe cos_sim:{c:.4f} mse:{m:.4f}")', False),
+        ("log0(", True),
+    ],
+)
+def test_other_printed_quantities_are_no_score(printed: str, about: bool) -> None:
+    path = (
+        Step("train_gpt.py", 3, "optimizer.step()", "the weights move"),
+        Step("train_gpt.py", 9, printed, "the score's function is called here"),
+        Step("train_gpt.py", 1, "print(message)", "the score that used it is reported"),
+    )
+    evidence = Evidence("trained", "train_gpt.py", 3, path, Certainty.TRACED)
+    assert is_about_a_score(evidence) is about
