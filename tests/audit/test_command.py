@@ -37,6 +37,7 @@ def test_the_verdict_is_the_exit_code(tmp_path: Path) -> None:
 
 def test_a_suspicion_ends_with_2(tmp_path: Path) -> None:
     folder = honest(tmp_path / "a")
+    (folder / "submission.json").unlink()  # its total is under the cap
     (folder / "train_seed1337.log").write_text(
         (folder / "train_seed1337.log").read_text().replace("15860000", "16020000")
     )
