@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUDGET = 300_000
 """Abstract steps; the largest real record needs about 100,000."""
 _STACK = 20_000
-_RETRACTED = re.compile(r"\bretract(?:ed|ion)\b", re.IGNORECASE)
+_RETRACTED = re.compile(r"\b(?:retracted|retraction|illegal (?:number|score|result|run)s?)\b", re.IGNORECASE)
 _WRAPPER = 1_000
 """A script that ends within so few steps without a score is a wrapper."""
 

@@ -49,13 +49,16 @@ def lower_source(text: str, file: str) -> ir.Module:
         raise UnparsableError(f"{file}: expressions nest too deeply") from error
 
 
+_WORDS = {tokenize.NAME, tokenize.NUMBER, tokenize.STRING, tokenize.OP}
+
+
 def _spaced(text: str) -> str:
     """The same lines with blanks between tokens that touch a keyword or name."""
     rows = text.splitlines(keepends=True)
     inserts: list[tuple[int, int]] = []
     last: tokenize.TokenInfo | None = None
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        touching = last is not None and last.end == token.start
+        touching = last is not None and last.end == token.start and last.type in _WORDS
         if last is not None and touching and tokenize.NAME in {last.type, token.type}:
             others = {last.type, token.type}
             if keyword.iskeyword(token.string) or keyword.iskeyword(last.string) or tokenize.NUMBER in others:

@@ -104,7 +104,7 @@ class Union(Value):
 
     def __init__(self, items: tuple[Value, ...], prov: Provenance, keys: dict[object, None] | None = None) -> None:
         self.items, self.prov = items, prov
-        self.keys = keys if keys is not None else dict.fromkeys(id(item) for item in items)
+        self.keys: dict[object, None] = keys if keys is not None else {id(item): None for item in items}
 
 
 class Obj(Value):
