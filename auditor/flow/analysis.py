@@ -124,9 +124,9 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
         known = found.setdefault(name, {}).get(key)
         if known is None or (known.certainty is Certainty.SUSPECTED and evidence.certainty is Certainty.TRACED):
             found[name][key] = evidence
-    warmups = tuple(
-        _warmup(sources, mark) for key, mark in engine.updates.items() if key not in used and mark.kind != "calibration"
-    )
+    legal = {key: mark for key, mark in engine.updates.items() if key not in used and mark.kind != "calibration"}
+    warmups = tuple(_unused(sources, mark, _WARM_UP) for key, mark in legal.items() if key not in engine.used)
+    adaptations = tuple(_unused(sources, mark, _ADAPTS) for key, mark in legal.items() if key in engine.used)
     late = tuple(
         Evidence(
             "training shards are read after the artifact was written",
@@ -143,6 +143,7 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
     return FlowFacts(
         **{name: tuple(items.values()) for name, items in found.items()},
         warmups=warmups,
+        adaptations=adaptations,
         train_reads_at_eval=late,
         reports=len(engine.scores),
         unanalysed=tuple(engine.reasons),
@@ -191,10 +192,13 @@ _LEARNS = {
 }
 
 
-def _warmup(sources: Sources, mark: Mark) -> Evidence:
+_WARM_UP = "something learns from validation tokens, and no reported score uses it"
+_ADAPTS = "something learns from validation tokens and scores only others afterwards"
+
+
+def _unused(sources: Sources, mark: Mark, message: str) -> Evidence:
     path = [_step(sources, min(r.site for r in mark.regions), "validation tokens are read here")]
     path.append(_step(sources, mark.site, _LEARNS[mark.kind]))
-    message = "something learns from validation tokens; no reported score of those tokens uses it"
     return Evidence(message, mark.site.file, mark.site.line, tuple(path), Certainty.TRACED, per_row=mark.rows)
 
 

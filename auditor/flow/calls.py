@@ -71,6 +71,7 @@ class Calls(Expressions):
         self._hooked: set[tuple[int, int]] = set()
         self.opaque: dict[Site, str] = {}
         self.reported: dict[Fact, tuple[Site, tuple[Site, ...]]] = {}
+        self.used: set[tuple[Site, str]] = set()
         self.scores: list[tuple[Site, int]] = []
         self.updates: dict[tuple[Site, str], P.Mark] = {}
         self.branches: dict[Site, set[bool]] = {}
@@ -549,6 +550,7 @@ class Calls(Expressions):
         site = self.lattice.site
         stack = self.stack()
         self.scores.append((site, prov.flags))
+        self.used |= {(mark.site, mark.kind) for mark in prov.marks}
         for fact in prov.facts:
             self.reported.setdefault(fact, (site, stack))
 

@@ -7,7 +7,7 @@ from programs import evaluation, program
 
 from auditor.flow import Certainty, FlowFacts, analyse_program
 
-NOTES = {"warmups", "train_reads_at_eval"}
+NOTES = {"warmups", "adaptations", "train_reads_at_eval"}
 
 
 def analysed(text: str, **environment: str) -> FlowFacts:
@@ -195,7 +195,8 @@ def test_score_first_chunks_are_legal(epochs: str) -> None:
     body = SCORE_FIRST.replace("EPOCHS", epochs).replace("REPORT", 'report("ttt", loss_sum, count, byte_sum)')
     facts = analysed(program(body))
     assert not accusations(facts)
-    assert facts.warmups
+    assert facts.adaptations
+    assert not facts.warmups
 
 
 def test_score_first_with_discarded_scores_is_not() -> None:
