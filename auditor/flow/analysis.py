@@ -14,7 +14,7 @@ from auditor.flow.engine import BudgetExceededError
 from auditor.flow.facts import Certainty, Evidence, FlowFacts
 from auditor.flow.library import Auditing
 from auditor.flow.program import Sources
-from auditor.flow.provenance import Fact, Mark, Site
+from auditor.flow.provenance import BYTES, Fact, Mark, Site
 
 if TYPE_CHECKING:
     from auditor.submission import Submission
@@ -116,7 +116,11 @@ def analyse_program(
 def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
     found: dict[str, dict[tuple[object, ...], Evidence]] = {}
     used: set[tuple[Site, str]] = set()
-    for fact, (report, stack) in engine.reported.items():
+    # Where some reports count bytes, those are the scores; numbers in bits alone are diagnostics then.
+    per_byte = any(flags & BYTES for _, flags in engine.scores)
+    for fact, (report, stack, counts_bytes) in engine.reported.items():
+        if per_byte and not counts_bytes:
+            continue
         name, evidence = _evidence(engine, sources, fact, report, stack)
         if fact.mark is not None:
             used.add((fact.mark.site, fact.mark.kind))

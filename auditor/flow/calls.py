@@ -70,7 +70,7 @@ class Calls(Expressions):
         self.module_calls = 0
         self._hooked: set[tuple[int, int]] = set()
         self.opaque: dict[Site, str] = {}
-        self.reported: dict[Fact, tuple[Site, tuple[Site, ...]]] = {}
+        self.reported: dict[Fact, tuple[Site, tuple[Site, ...], bool]] = {}
         self.used: set[tuple[Site, str]] = set()
         self.scores: list[tuple[Site, int]] = []
         self.updates: dict[tuple[Site, str], P.Mark] = {}
@@ -552,7 +552,8 @@ class Calls(Expressions):
         self.scores.append((site, prov.flags))
         self.used |= {(mark.site, mark.kind) for mark in prov.marks}
         for fact in prov.facts:
-            self.reported.setdefault(fact, (site, stack))
+            if fact not in self.reported or (prov.flags & P.BYTES and not self.reported[fact][2]):
+                self.reported[fact] = (site, stack, bool(prov.flags & P.BYTES))
 
 
 def _hook_key(hook: Value) -> int:
