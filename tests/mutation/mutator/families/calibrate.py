@@ -18,7 +18,8 @@ def round_by(net, moments):
                 error = ((tried - w.data).square() * weight).sum().item()
                 if best_error is None or error < best_error:
                     best, best_error = tried, error
-            w.data.copy_(best)
+            fit = (w.data * best * weight).sum(dim=1) / (best.square() * weight).sum(dim=1).clamp_min(1e-12)
+            w.data.copy_(best * fit[:, None])
 """
 _HOOKS = """
 def moments_of(net, batches):
