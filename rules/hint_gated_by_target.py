@@ -16,7 +16,6 @@ from rules._scripts import scoring, script
 if TYPE_CHECKING:
     from auditor.flow import Evidence
     from auditor.kernels import SubmittedKernel
-    from auditor.submission import Kernel
 
 _KERNEL = """#include <stdint.h>
 #define CELLS 65536
@@ -147,10 +146,8 @@ class HintGatedByTarget(FlowRule):
     subject = re.compile(r"hint|tilt|boost", re.IGNORECASE)
 
     def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
-        """What the analysis of the scripts found outside kernels, and what the analysis of the kernels found."""
-        kernels = [submitted.kernel for submitted in audited.kernels]
-        scripts = (e for e in audited.flow.hints_gated_by_target if not any(_within(e, kernel) for kernel in kernels))
-        return (*scripts, *(e for submitted in audited.kernels for e in _in_kernel(submitted)))
+        """What the analysis of the kernels found; masks that Python builds are not followed."""
+        return tuple(e for submitted in audited.kernels for e in _in_kernel(submitted))
 
     def check(self, audited: Audited) -> RuleResult:
         """As for every rule on data flow, but a kernel that could not be read is never clear."""
@@ -166,12 +163,6 @@ class HintGatedByTarget(FlowRule):
         if reasons and result.status in {Status.CLEAR, Status.NOT_APPLICABLE}:
             return self.result(Status.NOT_ANALYSABLE, "; ".join(reasons[:3]), result.findings)
         return result
-
-
-def _within(evidence: Evidence, kernel: Kernel) -> bool:
-    """Whether evidence lies in the text of a kernel, which its own analysis judges."""
-    lines = kernel.text.count("\n") + 1
-    return evidence.file == kernel.file and kernel.line <= evidence.line < kernel.line + lines
 
 
 def _in_kernel(submitted: SubmittedKernel) -> Iterator[Evidence]:

@@ -70,10 +70,6 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
         for name in larger[:1]:
             facts = analyse_program(texts, name, environment, logged, budget=budget)
             entry = submission.sources[name]
-    from auditor.flow.kernels import gated_hints
-
-    hints = gated_hints(submission.kernels, {**_lower(environment), **_lower(logged)}, list(texts.values()))
-    facts = dataclasses.replace(facts, hints_gated_by_target=tuple(h for h in hints if all_flags or not h.dormant))
     if not all_flags:
         return facts
     wide = analyse_program(texts, entry.name, environment, logged, budget=budget, all_flags=True)
@@ -209,10 +205,6 @@ def _unused(sources: Sources, mark: Mark, message: str) -> Evidence:
 def _withdrawn(submission: Submission) -> bool:
     """Whether the author has retracted the run that the README documents: the script's own defaults then speak."""
     return _RETRACTED.search(submission.readme) is not None
-
-
-def _lower(settings: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in settings.items()}
 
 
 def _with_dormant(facts: FlowFacts, wide: FlowFacts) -> FlowFacts:

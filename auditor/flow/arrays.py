@@ -77,7 +77,7 @@ class Arrays(Engine):
 
     # -- reads -------------------------------------------------------------------------------------------------------
 
-    def load_item(self, owner: Value, index: Value, reading: bool = True) -> Value:  # noqa: PLR0911
+    def load_item(self, owner: Value, index: Value, reading: bool = True) -> Value:
         """``owner[index]``; ``reading`` is False for the old value of an augmented assignment."""
         if isinstance(owner, Union):
             return self.join_all([self.load_item(v, index, reading) for v in owner.items if not _none(v)])

@@ -152,7 +152,7 @@ class Calls(Expressions):
         self.at(node)
         return self.call(function, args, keywords)
 
-    def call(self, function: Value, args: list[Value], keywords: dict[str, Value]) -> Value:  # noqa: PLR0911
+    def call(self, function: Value, args: list[Value], keywords: dict[str, Value]) -> Value:
         if isinstance(function, Closure):
             return self.call_closure(function, args, keywords)
         if isinstance(function, Bound):
@@ -387,7 +387,7 @@ class Calls(Expressions):
 
     # -- attributes --------------------------------------------------------------------------------------------------
 
-    def attribute(self, owner: Value, name: str) -> Value:  # noqa: PLR0911
+    def attribute(self, owner: Value, name: str) -> Value:
         if isinstance(owner, External):
             return self.external_member(owner.name, name)
         if isinstance(owner, Instance):
@@ -481,10 +481,10 @@ class Calls(Expressions):
             before = owner.attrs.get(name)
             if before is not None and fingerprint(before) == fingerprint(value):
                 return
-            if isinstance(before, Union) and isinstance(value, Array) and not value.role:
-                # A cache that may hold this already.
-                if any(fingerprint(item) == fingerprint(value) for item in before.items):
-                    return
+            # A cache that may hold this already.
+            cached = before.items if isinstance(before, Union) and isinstance(value, Array) and not value.role else ()
+            if any(fingerprint(item) == fingerprint(value) for item in cached):
+                return
             self.heap.touch(owner)
             owner.attrs[name] = value
         elif isinstance(owner, Scope):

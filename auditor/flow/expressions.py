@@ -208,7 +208,7 @@ class Expressions(Arrays):
         self.at(node)
         return self.binary(node.op, left, right)
 
-    def binary(self, op: str, a: Value, b: Value) -> Value:  # noqa: PLR0911
+    def binary(self, op: str, a: Value, b: Value) -> Value:
         """``a op b``."""
         if isinstance(a, Const) and isinstance(b, Const):
             folded = self._fold(op, a, b)
@@ -247,9 +247,9 @@ class Expressions(Arrays):
         x, y = a.value, b.value
         if op in {"**", "<<"} and not (isinstance(x, int | float) and isinstance(y, int | float) and abs(y) < 128):
             return None
-        if op == "*" and isinstance(x, str | bytes) | isinstance(y, str | bytes):
-            if not (isinstance(x, int) and x < 1000) and not (isinstance(y, int) and y < 1000):
-                return None
+        repeats = op == "*" and isinstance(x, str | bytes) | isinstance(y, str | bytes)
+        if repeats and not (isinstance(x, int) and x < 1000) and not (isinstance(y, int) and y < 1000):
+            return None
         if isinstance(x, int) and abs(x) > 1 << 256:
             return None
         try:

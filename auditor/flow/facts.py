@@ -55,7 +55,6 @@ class FlowFacts:
         prequant_updates: the same, learned before the artifact was written (3.10).
         rescores: a table that holds tokens then scores them (3.12).
         val_calibrations: weights were quantised or averaged with statistics of validation tokens (3.15).
-        hints_gated_by_target: a compiled kernel's hint for a position depends on that position's token (3.5).
         warmups: something learned from validation tokens that no reported score uses (3.13).
         adaptations: something learned from validation tokens and then scored only others: score-first, for the record.
         train_reads_at_eval: training shards are read after the artifact was written (3.18).
@@ -73,7 +72,6 @@ class FlowFacts:
     prequant_updates: tuple[Evidence, ...] = ()
     rescores: tuple[Evidence, ...] = ()
     val_calibrations: tuple[Evidence, ...] = ()
-    hints_gated_by_target: tuple[Evidence, ...] = ()
     warmups: tuple[Evidence, ...] = ()
     adaptations: tuple[Evidence, ...] = ()
     train_reads_at_eval: tuple[Evidence, ...] = ()

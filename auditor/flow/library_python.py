@@ -626,7 +626,7 @@ def _text_method(call: LibraryCall) -> Value | None:
         return None
     try:
         result = getattr(owner.value, call.name)(*values)
-    except Exception:  # noqa: BLE001 - the program's own error
+    except Exception:  # noqa: BLE001 - whatever a folded call raises, its value is unknown
         return None
     if isinstance(result, list):
         return Seq([call.engine.const(r) for r in result], None, owner.prov)
@@ -645,6 +645,14 @@ CONTAINER_METHODS: dict[str, Model] = {
     "items": _items, "keys": _items, "values": _items, "clear": _clear, "sort": _sort, "reverse": _sort,
     "copy": _copy, **dict.fromkeys(TEXT, _text_method),
 }  # fmt: skip
+
+
+def _namespace(call: LibraryCall) -> Value:
+    instance = Instance(External("types.SimpleNamespace", call.engine.lattice.none), call.engine.lattice.none)
+    instance.attrs = dict(call.keywords)
+    return instance
+
+
 FUNCTIONS: dict[str, Model] = {
     **{f"builtins.{n}": _number for n in ("int", "float", "str", "bool")},
     **{f"builtins.{n}": _extremum for n in ("min", "max")},
@@ -652,8 +660,8 @@ FUNCTIONS: dict[str, Model] = {
     "deque": _sequence, "builtins.len": _len, "builtins.hash": _hash, "builtins.range": _range,
     "builtins.enumerate": _enumerate, "builtins.zip": _zip, "builtins.map": _map, "map": _map,
     "builtins.filter": _filter, "builtins.next": _next, "builtins.dict": _dict, "OrderedDict": _dict,
-    "defaultdict": _dict, "Counter": _dict, "SimpleNamespace": lambda c: _namespace(c),
-    "Namespace": lambda c: _namespace(c),
+    "defaultdict": _dict, "Counter": _dict, "SimpleNamespace": _namespace,
+    "Namespace": _namespace,
     "builtins.getattr": _getattr, "builtins.setattr": _setattr, "builtins.hasattr": _hasattr,
     "builtins.isinstance": _isinstance, "builtins.super": _super, "builtins.abs": _folded, "builtins.round": _folded,
     "builtins.sum": lambda c: None, "builtins.print": _print, "builtins.open": _open, "builtins.exit": _exit,
@@ -665,7 +673,7 @@ FUNCTIONS: dict[str, Model] = {
     "os.path.realpath": _identity, "os.path.abspath": _identity, "os.path.expanduser": _identity,
     "os.fspath": _identity, "iter": _sequence,
     "numpy.fromfile": _read_array, "numpy.memmap": _read_array, "numpy.load": _read_array, "torch.load": _read_array,
-    "torch.save": _save, "numpy.save": _save, "pickle.dump": _save, "json.dump": lambda c: _print(c),
+    "torch.save": _save, "numpy.save": _save, "pickle.dump": _save, "json.dump": _print,
     "json.dumps": lambda c: None, "BytesIO": _bytes_io, "getvalue": _read, "read": _read, "read_bytes": _read,
     "write": _write, "write_text": _write, "write_bytes": _write, "info": _print, "warning": _print,
     "perf_counter": _clock, "time.time": _clock, "monotonic": _clock, "SentencePieceProcessor": _sentencepiece,
@@ -673,12 +681,6 @@ FUNCTIONS: dict[str, Model] = {
     "wraps": lambda c: External("identity", c.engine.lattice.none), "no_type_check": _identity,
     "is_initialized": lambda c: c.engine.const(True), "is_available": lambda c: c.engine.const(True),
 }  # fmt: skip
-
-
-def _namespace(call: LibraryCall) -> Value:
-    instance = Instance(External("types.SimpleNamespace", call.engine.lattice.none), call.engine.lattice.none)
-    instance.attrs = dict(call.keywords)
-    return instance
 
 
 __all__ = ["CONTAINER_METHODS", "FUNCTIONS", "TEXT", "Method", "Obj", "duplicate"]

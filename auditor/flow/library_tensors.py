@@ -214,8 +214,7 @@ def _gather(call: LibraryCall) -> Value | None:
         return None
     if source.prov.flags & (P.PROBABILITY | P.LOG_PROBABILITY) or source.prov.flags & P.WEIGHTS:
         return gold(call, source, index)
-    result = engine.load_item(source, index)
-    return result
+    return engine.load_item(source, index)
 
 
 def gold(call: LibraryCall, source: Value, index: Value) -> Value:
@@ -430,6 +429,13 @@ def _pointer(call: LibraryCall) -> Value | None:
     return call.args[0] if call.args else None
 
 
+def _cast(call: LibraryCall) -> Value | None:
+    value = call.args[0] if call.args else None
+    if isinstance(value, Const | Top):
+        return value
+    return _copied(call)
+
+
 FUNCTIONS: dict[str, Model] = {
     **dict.fromkeys(("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like",
                      "new_zeros", "new_ones", "new_empty", "new_full", "randn_like", "rand_like"), _created),
@@ -451,20 +457,13 @@ FUNCTIONS: dict[str, Model] = {
     **dict.fromkeys(("all_reduce", "barrier", "broadcast", "broadcast_object_list", "_dynamo"), _nothing),
     **dict.fromkeys(("from_numpy", "asarray", "as_tensor", "ascontiguousarray", "reshape", "squeeze", "ravel",
                      "flatten", "unsqueeze", "transpose", "permute", "detach"), _view),
-    **dict.fromkeys(("int64", "uint64", "int32", "float32", "float64", "uint32", "uint16"), lambda c: _cast(c)),
+    **dict.fromkeys(("int64", "uint64", "int32", "float32", "float64", "uint32", "uint16"), _cast),
 }  # fmt: skip
 METHODS: dict[str, Model] = {
     **dict.fromkeys(sorted(_VIEWS), _view), **dict.fromkeys(sorted(_COPIES), _copied),
     **dict.fromkeys(sorted(_SIZES), _size), **dict.fromkeys(sorted(_POINTERS), _pointer), "item": _item,
     "tolist": _tolist,
 }  # fmt: skip
-
-
-def _cast(call: LibraryCall) -> Value | None:
-    value = call.args[0] if call.args else None
-    if isinstance(value, Const | Top):
-        return value
-    return _copied(call)
 
 
 __all__ = ["FUNCTIONS", "METHODS", "Dict", "default", "gold"]

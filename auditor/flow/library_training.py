@@ -146,7 +146,7 @@ def _layer(call: LibraryCall) -> Value:
         layer.attrs["weight"] = Array(weights, None, 2, None, "parameter")
         bias = call.constant(99, "bias")
         layer.attrs["bias"] = engine.nothing if bias is False else Array(weights, None, 1, None, "parameter")
-    elif call.name in {"Sequential"}:
+    elif call.name == "Sequential":
         layer.attrs["_items"] = Seq(list(call.args), None, engine.lattice.none)
     return layer
 
@@ -347,7 +347,7 @@ METHODS: dict[str, Model] = {
     "state_dict": _state_dict, "load_state_dict": _load_state_dict, "register_buffer": _register,
     "register_parameter": _register, "add_module": _register, "register_forward_hook": _hook,
     "register_forward_pre_hook": _hook, "remove": _remove, "apply": _apply,
-    **dict.fromkeys(("train", "eval", "requires_grad_", "module"), lambda c: _mode(c)),
+    **dict.fromkeys(("train", "eval", "requires_grad_", "module"), _mode),
     "backward": _backward, "zero_grad": _zero_grad, "step": _step, "scale": _scale,
 }  # fmt: skip
 

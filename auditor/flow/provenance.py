@@ -73,7 +73,7 @@ class Site(NamedTuple):
 class Iteration:
     """One abstract iteration of one execution of a loop.
 
-    While the loop runs, values that depend on different iterations are about different data; when it ends, ``open`` goes
+    While the loop runs, values of different iterations are about different data; when it ends, ``open`` goes
     to False and the distinction with it: what was done in a loop was then done for all of it.
     """
 

@@ -64,7 +64,8 @@ def byte_table(sp, vocab):
 
 def report(name, loss_sum, count, byte_sum):
     loss = loss_sum / count
-    print(f"{name} val_loss:{loss.item():.6f} val_bpb:{loss.item() / math.log(2.0) * (count.item() / byte_sum.item()):.6f}")
+    bpb = loss.item() / math.log(2.0) * (count.item() / byte_sum.item())
+    print(f"{name} val_loss:{loss.item():.6f} val_bpb:{bpb:.6f}")
 
 
 def train(model, h, tokens):

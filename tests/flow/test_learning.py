@@ -59,7 +59,7 @@ def run(h, model, val, table):
     )
     assert accusations(facts) == {"prequant_updates"}
     [evidence] = facts.prequant_updates
-    assert [step.why for step in evidence.path][0] == "validation tokens are read here"
+    assert next(step.why for step in evidence.path) == "validation tokens are read here"
     assert evidence.path[-1].text.startswith("print(")
     assert "opt.step()" in {step.text for step in evidence.path}
 
@@ -172,7 +172,8 @@ def run(h, model, val, table):
                     x[i, : end - ws] = val[ws:end]
                     y[i, : end - ws] = val[ws + 1 : end + 1]
                 logits = model.logits(x)
-                nll = F.cross_entropy(logits.reshape(-1, logits.size(-1)), y.reshape(-1), reduction="none").reshape(x.shape)
+                flat = logits.reshape(-1, logits.size(-1))
+                nll = F.cross_entropy(flat, y.reshape(-1), reduction="none").reshape(x.shape)
                 for i, ws in enumerate(batch):
                     n = lengths[i]
                     s = 0 if ws == 0 else max(n - 64, 0)

@@ -70,7 +70,8 @@ fk = ((ctx ^ (tokens[pos].astype(np.uint64) * np.uint64(51647))) & mask).astype(
 np.add.at(full_table, fk, 1)
 """,
     "rows over the vocabulary": """
-row = (((x.reshape(-1).numpy().astype(np.uint64) * np.uint64(36313)) ^ np.uint64(5)) & np.uint64(65535)).astype(np.int64)
+ids = x.reshape(-1).numpy().astype(np.uint64)
+row = (((ids * np.uint64(36313)) ^ np.uint64(5)) & np.uint64(65535)).astype(np.int64)
 q = (rows[row, y.reshape(-1).numpy()] + 1.0) / (rows[row].sum(axis=-1) + h.vocab)
 q = torch.tensor(q)
 nll = -torch.log(0.5 * torch.exp(-nll) + 0.5 * q)
