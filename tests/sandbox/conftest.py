@@ -24,7 +24,7 @@ class Runner:
         text = "import os\nfrom auditor.sandbox.child import send\n" + textwrap.dedent(source)
         name = f"program_{next(self.numbers)}"
         (self.folder / f"{name}.py").write_text(text)
-        options.setdefault("limits", Limits(wall_seconds=90.0, cpu_seconds=10.0, memory_bytes=1 << 30))
+        options.setdefault("limits", Limits(wall_seconds=90.0, cpu_seconds=60.0, memory_bytes=1 << 30))
         return run(name, import_path=[self.folder], **options)
 
 
