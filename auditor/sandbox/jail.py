@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,17 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 _UIDS = range(61184, 65520)
 """Where the uids of runs started by root come from: systemd's range for dynamic users, which no account has."""
 
-_counter = itertools.count(os.getpid())
+
+def _private_uid() -> int:
+    """A uid that nobody runs under: one shared with another run would share its limits and let them signal each other.
+
+    Drawn at random, because other referees on this machine draw as well.
+    """
+    taken = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError):
+            taken.add(process.stat().st_uid)
+    return secrets.choice([uid for uid in _UIDS if uid not in taken])
 
 
 @contextmanager
@@ -81,7 +91,7 @@ class Jail:
     uid: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        uid = _UIDS[next(_counter) % len(_UIDS)] if os.geteuid() == 0 else None
+        uid = _private_uid() if os.geteuid() == 0 else None
         object.__setattr__(self, "uid", uid)
         if uid is not None:
             os.chown(self.workspace / "home", uid, uid)
