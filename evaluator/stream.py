@@ -65,7 +65,7 @@ class ValidationStream:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def refusing_data() -> Iterator[None]:
     """Turn the contest's :class:`~rules.contest.errors.DataError` into the evaluator's refusal."""
     try:
         yield
@@ -84,7 +84,7 @@ def open_stream(data: Path, tokenizer: Path, profile: ContestProfile) -> Validat
     Raises:
         Refused: anything about the data that cannot be scored; ``reason`` tells which.
     """
-    with refusing():
+    with refusing_data():
         loaded = load_tokenizer(tokenizer)
         manifest = read_manifest(data)
         _check_manifest(manifest, loaded, profile)

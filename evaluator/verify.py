@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evaluator.refusal import Refused
-from evaluator.stream import ValidationStream, refusing
+from evaluator.stream import ValidationStream, refusing_data
 from rules.contest.byte_counts import decode_documents, document_bytes, recount, text_bytes
 from rules.contest.case_operators import plain_text
 from rules.contest.completeness import Completeness, Coverage, PrefixDigests, compare_documents, compare_text
@@ -60,7 +60,7 @@ def verify_stream(stream: ValidationStream, on_progress: Callable[[int, int], No
     """
     began = time.monotonic()
     prefixes = PrefixDigests(stream.profile.validation.prefixes)
-    with refusing():
+    with refusing_data():
         decoded = _recount(stream, prefixes, on_progress)
     tokens_sha256 = stream_digest(stream.tokens)
     _check_known_bytes(stream, tokens_sha256)
