@@ -1,0 +1,48 @@
+"""Toy streams: regular enough that caches and mixers engage, irregular enough that a network does not know them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+BOS = 1
+"""Begins a document, as in the contest's data; 0 is the unknown token and 2 the end of a sentence."""
+
+FIRST_TEXT_TOKEN = 3
+
+
+def periodic_stream(
+    vocabulary: int,
+    length: int,
+    *,
+    seed: int = 0,
+    period: int = 37,
+    noise: float = 0.12,
+    document: int = 90,
+    quiet: Sequence[tuple[int, int]] = (),
+) -> npt.NDArray[np.uint16]:
+    """A repeated pattern with some tokens replaced at random, and BOS at the start of every document.
+
+    Args:
+        vocabulary: V; tokens are drawn from the text tokens below it.
+        length: tokens.
+        seed: of the pattern and of the noise.
+        period: tokens of the pattern.
+        noise: share of replaced tokens.
+        document: tokens of a document, BOS included.
+        quiet: half-open stretches without noise. Statistics of n-grams know what follows only there, so the tested
+            positions must lie at the end of one, or the code under test never engages.
+
+    Returns:
+        uint16 [length].
+    """
+    random = np.random.default_rng(seed)
+    tokens = np.resize(random.integers(FIRST_TEXT_TOKEN, vocabulary, size=period), length)
+    replaced = random.random(length) < noise
+    for begin, end in quiet:
+        replaced[begin:end] = False
+    tokens[replaced] = random.integers(FIRST_TEXT_TOKEN, vocabulary, size=int(replaced.sum()))
+    tokens[::document] = BOS
+    return tokens.astype(np.uint16)
