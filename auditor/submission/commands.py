@@ -30,6 +30,7 @@ class Command:
         line: 1-based line where the command begins.
         heading: the nearest heading above it, lower case; empty in a shell script.
         fenced: it stands in a code block or a script, not in running text.
+        lead: what introduces it, lower case: the comment above it in its block, else the last line of prose before it.
     """
 
     environment: Mapping[str, tuple[str, int]]
@@ -39,67 +40,76 @@ class Command:
     line: int
     heading: str = ""
     fenced: bool = True
+    lead: str = ""
 
 
 @dataclass
 class _Block:
-    """Exports seen so far in one code block or script."""
+    """Where the commands of one code block or script stand, and the exports seen so far."""
 
+    file: str
+    heading: str
+    lead: str
+    fenced: bool = True
     exports: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def commands_in_readme(text: str, file: str) -> tuple[Command, ...]:
     """Commands in the code blocks and the back-quoted lines of a README, in order."""
     out: list[Command] = []
-    heading, fence = "", ""
+    heading, fence, lead = "", "", ""
     body: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines()[:_MOST_LINES], 1):
         mark = _FENCE.match(line)
         if mark and (not fence or line.strip().lstrip("> ").startswith(fence)):
             if fence:
-                out.extend(_commands(body, file, heading, fenced=True))
+                out.extend(_commands(body, _Block(file, heading, lead)))
+                lead = ""
             fence, body = ("" if fence else mark[1][:3]), []
         elif fence:
             body.append((number, line))
         elif title := _HEADING.match(line):
-            heading = title[2].lower()
+            heading, lead = title[2].lower(), ""
         else:
+            lead = line.strip().lower() or lead
             # Indented blocks and `back-quoted` one-liners.
             spans = re.findall(r"`([^`]+)`", line) if "`" in line else [line]
             for span in spans if "torchrun" in line or "train" in line else ():
-                out.extend(_commands([(number, span)], file, heading, fenced=False))
-    out.extend(_commands(body, file, heading, fenced=True) if fence else ())
+                out.extend(_commands([(number, span)], _Block(file, heading, lead, fenced=False)))
+    out.extend(_commands(body, _Block(file, heading, lead)) if fence else ())
     return tuple(out)
 
 
 def commands_in_script(text: str, file: str) -> tuple[Command, ...]:
     """Commands of a shell script, in order."""
-    return tuple(_commands(list(enumerate(text.splitlines()[:_MOST_LINES], 1)), file, "", fenced=True))
+    return tuple(_commands(list(enumerate(text.splitlines()[:_MOST_LINES], 1)), _Block(file, "", "")))
 
 
 def parse_command(text: str, file: str, line: int) -> Command | None:
     """The first command in a piece of text, such as a metadata field."""
-    return next(_commands([(line, part) for part in text.splitlines()], file, "", fenced=True), None)
+    return next(_commands([(line, part) for part in text.splitlines()], _Block(file, "", "")), None)
 
 
-def _commands(lines: Sequence[tuple[int, str]], file: str, heading: str, *, fenced: bool) -> Iterator[Command]:
-    block = _Block()
+def _commands(lines: Sequence[tuple[int, str]], block: _Block) -> Iterator[Command]:
     bare: dict[str, tuple[str, int]] = {}
     found = False
     for number, logical in _logical_lines(lines):
+        if logical.startswith("#"):
+            block.lead = logical.lstrip("# ").lower()
+            continue
         for piece in re.split(r"\s*(?:&&|;(?!;)|\|\|)\s*", logical) if '"' not in logical else [logical]:
-            command = _command(piece, number, block, file, heading, fenced=fenced)
+            command = _command(piece, number, block)
             if command is not None:
                 found = True
                 yield command
             elif match := _ENV_LINE.match(piece.strip()):
                 bare[match[1]] = (_unquote(match[2]), number)
-    if bare and not found and fenced and len(bare) >= 2:
-        yield Command(bare, "", (), file, min(line for _, line in bare.values()), heading)
+    if bare and not found and block.fenced and len(bare) >= 2:
+        yield Command(bare, "", (), block.file, min(line for _, line in bare.values()), block.heading, lead=block.lead)
 
 
 def _logical_lines(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Lines with backslash continuations joined and prompts and comments removed."""
+    """Lines with backslash continuations joined and prompts removed; comments inside a continued command too."""
     start = 0
     parts: list[str] = []
     for number, raw in lines:
@@ -108,6 +118,7 @@ def _logical_lines(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]
         if not parts:
             start = number
             if line.startswith("#"):
+                yield number, line
                 continue
         elif line.startswith("#"):
             continue  # people comment inside a continued command
@@ -120,7 +131,7 @@ def _logical_lines(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]
         yield start, " ".join(parts)
 
 
-def _command(text: str, line: int, block: _Block, file: str, heading: str, *, fenced: bool) -> Command | None:
+def _command(text: str, line: int, block: _Block) -> Command | None:
     words = _expanded(_words(text), block)
     if not words:
         return None
@@ -147,7 +158,8 @@ def _command(text: str, line: int, block: _Block, file: str, heading: str, *, fe
     if script_at is None:
         return None
     environment = {**block.exports, **local}
-    return Command(environment, rest[script_at], tuple(rest[script_at + 1 :]), file, line, heading, fenced)
+    arguments = tuple(rest[script_at + 1 :])
+    return Command(environment, rest[script_at], arguments, block.file, line, block.heading, block.fenced, block.lead)
 
 
 def _words(text: str) -> list[str]:

@@ -99,6 +99,10 @@ _FINAL = re.compile(r"\b(run|reproduc\w*|command|usage|train\w*|launch|quick ?st
 _OTHER = re.compile(
     r"ablat|smoke|debug|baseline|local|mlx|single.?gpu|1x|cpu|sweep|explor|previous|prior|failed|test\b|dev\b"
 )
+_VARIATION = re.compile(
+    r"ablat|smoke|debug|baseline|overrid|optional|if needed|disabl|without|turn(?:ing)? off|instead|alternativ|fallback"
+)
+"""Words that introduce another command than the submission's own."""
 
 
 def choose_command(commands: Sequence[Command], entry: str) -> Command | None:
@@ -114,7 +118,7 @@ def choose_command(commands: Sequence[Command], entry: str) -> Command | None:
 def _fitness(command: Command, entry: str) -> tuple[int, int, int, int]:
     same = command.script.rpartition("/")[2] == entry.rpartition("/")[2]
     title = command.heading or command.file.lower()
-    heading = bool(_FINAL.search(title)) - 2 * bool(_OTHER.search(title))
+    heading = bool(_FINAL.search(title)) - 2 * bool(_OTHER.search(title)) - 2 * bool(_VARIATION.search(command.lead))
     return (same, heading, command.fenced, len(command.environment))
 
 

@@ -127,6 +127,20 @@ def test_the_final_command_rather_than_the_ablation(tmp_path: Path) -> None:
     assert "EXTRA" not in launch.environment
 
 
+@pytest.mark.parametrize(
+    "variation",
+    [
+        "Override with variables if needed:\n\n```bash\nSLOT=0 EXTRA=1 torchrun train_gpt.py\n```\n",
+        "```bash\n# the same without SLOT\nSLOT=0 EXTRA=1 torchrun train_gpt.py\n```\n",
+    ],
+)
+def test_a_variation_does_not_document_the_launch(tmp_path: Path, variation: str) -> None:
+    readme = f"# Run command\n```bash\nSLOT=1 torchrun train_gpt.py\n```\n{variation}"
+    environment = read(tmp_path, readme=readme).launch.environment
+    assert environment["SLOT"].value == "1"
+    assert "EXTRA" not in environment
+
+
 def test_a_wrapper_that_forces_a_variable_overrides_the_command(tmp_path: Path) -> None:
     files = {
         "train_gpt.py": "import os, runpy\nos.environ['SLOT'] = '1'\n"
