@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
 import msgspec
@@ -26,6 +26,9 @@ MAX_LAYERS = 256
 MAX_LOOPS = 64
 MAX_BUCKETS = 1 << 24
 MAX_CONTEXT = 1 << 20
+
+# Fields that say how parameters start; a trained model has left them behind.
+_ONLY_TRAINING = ("qk_gain_init", "embed_init_std", "zero_init_proj", "ortho_init")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +182,11 @@ class GPTConfig:
     def has_lanes(self) -> bool:
         """Whether the parallel blocks run on two residual streams."""
         return self.parallel_mode in ("lanes", "lanes_matrix")
+
+    def function(self) -> GPTConfig:
+        """This configuration without what only training reads: equal for two models that compute the same function."""
+        start = {name: GPTConfig.__dataclass_fields__[name].default for name in _ONLY_TRAINING}
+        return replace(self, **start)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from tiny_models import SEED_SYSTEMS, configs, random_tokens, randomised
 
-from reference_model import GPT, GPTConfig, num_parameters, state_layout
+from reference_model import GPT, GPTConfig, load_preset, num_parameters, state_layout
 
 
 @pytest.mark.parametrize(
@@ -23,10 +23,17 @@ from reference_model import GPT, GPTConfig, num_parameters, state_layout
         ("pr940", 27_137_223, 149),
         ("pr1477", 35_943_513, 114),
         ("pr2140", 35_945_673, 130),
+        ("pr549", 26_928_220, 121),
+        ("pr1019", 27_067_484, 121),
+        ("pr1394", 35_943_512, 113),
+        ("pr1413", 35_943_512, 113),
+        ("pr1493", 35_944_536, 113),
+        ("pr1514", 35_944_536, 113),
+        ("pr1855", 35_945_671, 128),
     ],
 )
 def test_counts_of_the_logged_systems(system: str, parameters: int, keys: int) -> None:
-    config = SEED_SYSTEMS[system]
+    config = load_preset(system)
     assert num_parameters(config) == parameters
     assert len(state_layout(config)) == keys
     with torch.device("meta"):

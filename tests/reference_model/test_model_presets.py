@@ -17,7 +17,9 @@ from reference_model.preset import load_about
 
 
 def test_the_presets() -> None:
-    assert {"baseline", "mini", "pr1477"} <= set(preset_names())
+    seeds = {"baseline", "mini", "pr398", "pr779", "pr940", "pr1477", "pr2140"}
+    records = {"pr549", "pr1019", "pr1394", "pr1413", "pr1493", "pr1514", "pr1855"}
+    assert seeds | records <= set(preset_names())
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -30,6 +32,13 @@ def test_every_preset_is_complete(name: str) -> None:
     for artifact, canonical in load_names(name).patterns.items():
         assert canonical.replace("{i}", "0") in layout
         assert artifact.replace("{i}", "0") not in layout
+    for canonical in layout:
+        # Everything outside blocks and plain tables has a name of its own in every system's scripts.
+        assert (
+            name == "mini"
+            or not canonical.startswith(("skip.", "smear_", "value_emb.", "parallel.", "softcap."))
+            or (canonical in load_names(name).patterns.values())
+        )
 
 
 def test_mini_is_small_and_says_how_it_is_trained() -> None:

@@ -95,54 +95,5 @@ def configs(draw: st.DrawFn) -> GPTConfig:
     )
 
 
-_PR398 = {"mlp_slope": 0.0, "rope_ntk_train_len": 1024, "smear": "static", "bigram_buckets": 2048}
-
-SEED_SYSTEMS: dict[str, GPTConfig] = {
-    "baseline": load_preset("baseline"),
-    "pr398": GPTConfig.from_mapping(_PR398),
-    "pr779": GPTConfig.from_mapping(
-        {
-            **_PR398,
-            "mlp_slope": 0.5,
-            "num_kv_heads": 8,
-            "mlp_hidden": 1792,
-            "bigram_buckets": 6144,
-            "xsa_last_n": 11,
-            "value_embed_dim": 128,
-            "value_embed_layers": [9, 10],
-        }
-    ),
-    "pr940": GPTConfig.from_mapping(
-        {
-            **_PR398,
-            "mlp_slope": 0.9,
-            "bigram_buckets": 4096,
-            "xsa_last_n": 11,
-            "value_residual": "pair",
-            "attn_gate": "dense_bias",
-        }
-    ),
-    "pr1477": load_preset("pr1477"),
-    "pr2140": GPTConfig.from_mapping(
-        {
-            "vocab_size": 8192,
-            "mlp_hidden": 2048,
-            "mlp_slope": 0.3,
-            "softcap_asym": True,
-            "qk_gain_init": 5.25,
-            "smear": "dynamic",
-            "xsa_last_n": 11,
-            "attn_gate": "window",
-            "attn_gate_mult": 0.5,
-            "skip_mode": "gated",
-            "loop_start": 3,
-            "loop_end": 5,
-            "num_loops": 2,
-            "parallel_mode": "lanes_matrix",
-            "parallel_start": 8,
-            "attention": "varlen",
-            "context_len": 3072,
-        }
-    ),
-}
+SEED_SYSTEMS = {name: load_preset(name) for name in ("baseline", "pr398", "pr779", "pr940", "pr1477", "pr2140")}
 """The five systems of the contest that the model was written for, and the repository's baseline."""
