@@ -27,9 +27,6 @@ MAX_LOOPS = 64
 MAX_BUCKETS = 1 << 24
 MAX_CONTEXT = 1 << 20
 
-# Fields that say how parameters start; a trained model has left them behind.
-_ONLY_TRAINING = ("qk_gain_init", "embed_init_std", "zero_init_proj", "ortho_init")
-
 
 @dataclass(frozen=True, kw_only=True)
 class GPTConfig:
@@ -184,9 +181,14 @@ class GPTConfig:
         return self.parallel_mode in ("lanes", "lanes_matrix")
 
     def function(self) -> GPTConfig:
-        """This configuration without what only training reads: equal for two models that compute the same function."""
-        start = {name: GPTConfig.__dataclass_fields__[name].default for name in _ONLY_TRAINING}
-        return replace(self, **start)
+        """This configuration with the default starts of parameters: equal for two models that compute the same function."""
+        return replace(
+            self,
+            qk_gain_init=GPTConfig.qk_gain_init,
+            embed_init_std=GPTConfig.embed_init_std,
+            zero_init_proj=GPTConfig.zero_init_proj,
+            ortho_init=GPTConfig.ortho_init,
+        )
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
