@@ -181,7 +181,7 @@ class GPTConfig:
         return self.parallel_mode in ("lanes", "lanes_matrix")
 
     def function(self) -> GPTConfig:
-        """This configuration with the default starts of parameters: equal for two models that compute the same function."""
+        """This configuration without its initial values: equal for models that compute the same function."""
         return replace(
             self,
             qk_gain_init=GPTConfig.qk_gain_init,
