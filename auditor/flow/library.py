@@ -20,7 +20,12 @@ _FUNCTIONS: dict[str, Model] = {
     **library_training.FUNCTIONS,
     **library_python.FUNCTIONS,
 }
-_METHODS: dict[str, Model] = {**_FUNCTIONS, **library_tensors.METHODS, **library_training.METHODS}
+_METHODS: dict[str, Model] = {
+    **_FUNCTIONS,
+    **library_tensors.METHODS,
+    **library_training.METHODS,
+    **library_python.METHODS,
+}
 _CONSTANTS = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "numpy.pi": math.pi}
 _VIEWS = {"T", "mT", "data", "flat", "real", "H"}
 _SHAPES = {"shape", "ndim", "dtype", "device", "itemsize", "nbytes", "is_cuda", "requires_grad", "strides"}

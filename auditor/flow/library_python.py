@@ -354,6 +354,12 @@ def _print(call: LibraryCall) -> Value:
     return call.engine.nothing
 
 
+def _hand_over(call: LibraryCall) -> Value | None:
+    """``queue.put(message)``: a thread that writes the log prints it."""
+    call.engine.report(call.values())
+    return None
+
+
 def _exit(call: LibraryCall) -> Value:
     return External("never", call.engine.lattice.none)
 
@@ -638,6 +644,7 @@ TEXT = {
     "rstrip", "lstrip", "isdigit", "glob", "rglob", "resolve", "expanduser", "absolute", "as_posix", "removeprefix",
     "removesuffix", "rpartition", "partition", "splitlines", "title", "find", "count",
 }  # fmt: skip
+METHODS: dict[str, Model] = dict.fromkeys(("put", "put_nowait"), _hand_over)
 CONTAINER_METHODS: dict[str, Model] = {
     "append": _append, "add": _append, "insert": _append, "appendleft": _append, "put": _append,
     "register_module": _append,
@@ -675,7 +682,8 @@ FUNCTIONS: dict[str, Model] = {
     "numpy.fromfile": _read_array, "numpy.memmap": _read_array, "numpy.load": _read_array, "torch.load": _read_array,
     "torch.save": _save, "numpy.save": _save, "pickle.dump": _save, "json.dump": _print,
     "json.dumps": lambda c: None, "BytesIO": _bytes_io, "getvalue": _read, "read": _read, "read_bytes": _read,
-    "write": _write, "write_text": _write, "write_bytes": _write, "info": _print, "warning": _print,
+    "write": _write, "write_text": _write, "write_bytes": _write, "wandb.log": _print,
+    **dict.fromkeys(("info", "warning", "error", "debug", "critical"), _print),
     "perf_counter": _clock, "time.time": _clock, "monotonic": _clock, "SentencePieceProcessor": _sentencepiece,
     "torch.compile": _identity, "torch.jit.script": _identity, "DistributedDataParallel": _identity, "DDP": _identity,
     "wraps": lambda c: External("identity", c.engine.lattice.none), "no_type_check": _identity,

@@ -182,6 +182,13 @@ def _created(call: LibraryCall) -> Value:
     return made
 
 
+def _buffer(call: LibraryCall) -> Value:
+    """``bytearray(n)`` and ``bytearray(data)``: bytes that are written in place, as byte shuffles do."""
+    engine = call.engine
+    prov = engine.deep(call.args[0]) if call.args else engine.lattice.none
+    return Array(prov, None, 1)
+
+
 def _arange(call: LibraryCall) -> Value:
     engine = call.engine
     start = call.args[0] if len(call.args) > 1 else engine.const(0)
@@ -439,6 +446,7 @@ def _cast(call: LibraryCall) -> Value | None:
 FUNCTIONS: dict[str, Model] = {
     **dict.fromkeys(("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like",
                      "new_zeros", "new_ones", "new_empty", "new_full", "randn_like", "rand_like"), _created),
+    "builtins.bytearray": _buffer,
     **dict.fromkeys(("tensor", "array"), _from_data), "arange": _arange,
     "cross_entropy": _cross_entropy, "nll_loss": _cross_entropy, "linear_cross_entropy": _cross_entropy,
     **dict.fromkeys(("gather", "take_along_axis", "take_along_dim", "index_select", "take"), _gather),

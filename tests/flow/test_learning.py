@@ -126,6 +126,77 @@ def test_helpers_renamed_and_extracted_hide_nothing() -> None:
     assert accusations(facts) == {"prequant_updates"}
 
 
+def test_what_was_learned_survives_the_container() -> None:
+    """Bytes that are shuffled in place, packed and read back still hold what was learned."""
+    facts = analysed(
+        program(
+            ADAPT
+            + """
+def deal(data, ways):
+    taken = bytearray(data)
+    out = bytearray(len(taken))
+    at = 0
+    for way in range(ways):
+        for i in range(way, len(taken), ways):
+            out[at] = taken[i]
+            at += 1
+    return b"DEAL" + ways.to_bytes(1, "little") + bytes(out)
+
+def gather(data):
+    if data[:4] != b"DEAL":
+        return data
+    ways = data[4]
+    out = bytearray(len(data) - 5)
+    for way in range(ways):
+        for k, i in enumerate(range(way, len(out), ways)):
+            out[i] = data[5 + k]
+    return bytes(out)
+
+def run(h, model, val, table):
+    adapt(model, h, val)
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    with open("model.bin", "wb") as f:
+        f.write(deal(buffer.getvalue(), 2))
+    with open("model.bin", "rb") as f:
+        raw = gather(f.read())
+    model.load_state_dict(torch.load(io.BytesIO(raw)))
+    plain_eval("final", model, h, val, table)
+"""
+        )
+    )
+    assert accusations(facts) == {"prequant_updates"}
+
+
+def test_a_log_written_by_a_thread_is_a_report() -> None:
+    text = program(
+        ADAPT
+        + """
+import queue
+
+class Log:
+    def __init__(self):
+        self.lines = queue.Queue()
+
+    def __call__(self, text):
+        self.lines.put((True, text))
+
+def run(h, model, val, table):
+    log = Log()
+    adapt(model, h, val)
+    loss, bits = measured(model, h, val, table)
+    log(f"final val_loss:{loss:.4f} val_bpb:{bits:.4f}")
+
+def measured(model, h, val, table):
+    x, y = val[:-1].view(-1, h.seq_len), val[1:].view(-1, h.seq_len)
+    with torch.no_grad():
+        loss = model(x, y)
+    return loss, loss.item() / math.log(2.0) * (y.numel() / table[y].sum().item())
+"""
+    )
+    assert accusations(analysed(text)) == {"updates_before_score"}
+
+
 def test_manual_gradient_steps_count() -> None:
     facts = analysed(
         program("""
