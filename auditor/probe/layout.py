@@ -1,0 +1,140 @@
+"""Where a stream is tested, and the streams that test it. The same for every submission, so that audits repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from auditor.probe.plan import Stream
+from auditor.probe.streams import BOS, FIRST_TEXT_TOKEN, periodic_stream
+
+Tokens = npt.NDArray[np.uint16]
+Kind = Literal["base", "repeat", "rewrite", "early", "substitute"]
+
+WINDOWS = 4
+"""Sequences of the toy validation stream."""
+_QUIET = 24
+"""Tokens without noise in front of a tested position, so that statistics of n-grams know what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one stream changes in the base stream.
+
+    Attributes:
+        kind: ``base`` and ``repeat`` nothing, ``rewrite`` every token from ``position`` on, ``early`` the first half of
+            the first window, ``substitute`` the token at ``position``.
+        position: of 1..N; 0 where it has no meaning.
+        token: the substituted token.
+    """
+
+    kind: Kind
+    position: int = 0
+    token: int = -1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The base stream and the tested positions.
+
+    Attributes:
+        vocabulary: V.
+        sequence: tokens of a window.
+        tokens: uint16 [N + 1].
+        positions: tested ones, the most telling first: in the third window, the last token, then the others.
+    """
+
+    vocabulary: int
+    sequence: int
+    tokens: Tokens
+    positions: tuple[int, ...]
+
+    @property
+    def targets(self) -> int:
+        """N, tokens that are predicted."""
+        return len(self.tokens) - 1
+
+    def apply(self, change: Change) -> Tokens:
+        """The base stream with the change applied; marks of documents stay where they are, so that the layout does."""
+        tokens = self.tokens.copy()
+        if change.kind == "rewrite":
+            tokens[change.position :] = self._other(tokens[change.position :], change.position)
+        elif change.kind == "early":
+            end = self.sequence // 2
+            tokens[1:end] = self._other(tokens[1:end], 0)
+        elif change.kind == "substitute":
+            tokens[change.position] = change.token
+        return tokens
+
+    def stream(self, change: Change) -> Stream:
+        """The changed stream, its bytes counted by the toy tokenizer."""
+        return Stream(self.apply(change))
+
+    def _other(self, tokens: Tokens, seed: int) -> Tokens:
+        """Another text token in each place of one; special tokens stay."""
+        span = self.vocabulary - FIRST_TEXT_TOKEN
+        steps = np.random.default_rng(seed).integers(1, span, size=len(tokens))
+        moved = (tokens.astype(np.int64) - FIRST_TEXT_TOKEN + steps) % span + FIRST_TEXT_TOKEN
+        return np.where(tokens < FIRST_TEXT_TOKEN, tokens, moved).astype(np.uint16)
+
+
+def make_layout(vocabulary: int, sequence: int) -> Layout:
+    """The layout for a toy set-up.
+
+    Args:
+        vocabulary: V.
+        sequence: tokens of a window.
+    """
+    targets = WINDOWS * sequence
+    middle = targets // 2 + sequence // 2 + 5
+    wanted = (
+        middle,
+        targets,
+        targets // 4 + 9,
+        targets - sequence + 3,
+        targets // 2 - 18,
+        targets - sequence // 3,
+    )
+    quiet = [(max(position - _QUIET, 1), position + 1) for position in wanted]
+    tokens = periodic_stream(vocabulary, targets + 1, quiet=quiet)
+    return Layout(vocabulary, sequence, tokens, tuple(p for p in wanted if tokens[p] != BOS))
+
+
+def main_changes(layout: Layout) -> tuple[Change, ...]:
+    """Runs through the whole ``main``: training, quantisation and evaluation, the cheapest proof first."""
+    middle, last, early, *_ = layout.positions
+    return (
+        Change("base"),
+        Change("repeat"),
+        Change("rewrite", last),
+        Change("rewrite", middle),
+        Change("rewrite", early),
+        Change("early"),
+    )
+
+
+def call_changes(layout: Layout) -> tuple[Change, ...]:
+    """Runs of a forked scorer: causality at every position, then the candidates position by position."""
+    rewrites = sorted({q for position in layout.positions for q in (position, position + 1) if q <= layout.targets})
+    substitutions = [
+        Change("substitute", position, token)
+        for position in layout.positions
+        for token in candidates(layout)
+        if token != layout.tokens[position]
+    ]
+    return (
+        Change("base"),
+        Change("repeat"),
+        *(Change("rewrite", position) for position in rewrites),
+        Change("early"),
+        *substitutions,
+    )
+
+
+def candidates(layout: Layout) -> Sequence[int]:
+    """Every token that may stand in place of another; BOS would split the documents anew."""
+    return [token for token in range(layout.vocabulary) if token != BOS]

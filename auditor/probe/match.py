@@ -1,0 +1,244 @@
+"""Which of the recorded reductions made the score that was claimed.
+
+A claim is a number that the code printed or returned. A reduction made it when the elements that went into it, divided
+by how many they are, reproduce the claim to its last printed digit: a wrong guess does not reproduce eight digits, and
+a guess that survives by chance in one run fails in the next, whose streams differ. No match is "inconclusive", never
+"pass".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from auditor.probe.record import Event, Recording, Site
+
+Vector = npt.NDArray[np.float64]
+
+_NUMBER = re.compile(r"(val_loss|loss|nll|val_bpb|bpb)[\"']?\s*[:=]\s*(\d+\.\d+)", re.IGNORECASE)
+_OF_TRAINING = re.compile(r"train_loss|\btrain\b|step[:\s=]\s*\d+/\d+", re.IGNORECASE)
+_OTHER = re.compile(r"gain|delta|improve|diff|gap", re.IGNORECASE)
+"""Lines about the difference of two scores."""
+_FLOAT32 = 3e-6
+"""Relative error that a sum of some hundred float32 losses may have picked up."""
+_FEWEST = 0.5
+"""Share of the targets that the elements must cover: fewer are no score of the stream."""
+_LONGEST = 40
+"""How many times the stream a window of events may be long; earlier events belong to training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A score that a run claimed.
+
+    Attributes:
+        label: the words before it; for a returned number its place, such as ``"returned[0]"``.
+        loss: nats per token; None when only bits per byte were printed.
+        bpb: bits per byte; None when they were not printed.
+        digits: decimals of what was printed; None for a returned float.
+        order: position among events and lines; events after it cannot have made it.
+    """
+
+    label: str
+    loss: float | None
+    bpb: float | None
+    digits: int | None
+    order: int
+
+    @property
+    def tolerance(self) -> float:
+        """How far a reproduction of the loss may be off."""
+        rounding = 0.0 if self.digits is None else 0.51 * 10.0**-self.digits
+        return rounding + _FLOAT32 * max(1.0, self.loss or self.bpb or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The reductions that made a claim.
+
+    Attributes:
+        site: where.
+        first: index of the first of them among the events of the site.
+        events: how many events.
+        divisor: what their total was divided by: ``entries``, ``nonzero`` (padding left out) or ``targets``.
+        claim: what they made.
+        denominator: for a claim in bits per byte only, the site and first event that count the bytes.
+    """
+
+    site: Site
+    first: int
+    events: int
+    divisor: str
+    claim: Claim
+    denominator: tuple[Site, int] | None = None
+
+
+def claims(recording: Recording) -> tuple[Claim, ...]:
+    """Scores that the run printed, in order, then those that the probed call returned."""
+    printed = []
+    for line in recording.lines:
+        found = {key.lower(): text for key, text in _NUMBER.findall(line.text)}
+        loss = next((found[key] for key in ("val_loss", "loss", "nll") if key in found), None)
+        bpb = next((found[key] for key in ("val_bpb", "bpb") if key in found), None)
+        shown = loss or bpb
+        if shown is None or (_OF_TRAINING.search(line.text) and "val" not in line.text) or _OTHER.search(line.text):
+            continue
+        label = line.text.strip()[: max(_NUMBER.search(line.text).start(), 0)].strip(" :=|,")  # type: ignore[union-attr]
+        printed.append(Claim(label, _number(loss), _number(bpb), len(shown.partition(".")[2]), line.order))
+    end = 1 + max((event.order for event in recording.events), default=0)
+    returned = [
+        Claim(f"returned[{place}]", value, None, None, end)
+        for place, value in enumerate(recording.returned)
+        if 0.0 < value < 100.0
+    ]
+    return (*printed, *returned)
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def find_matches(recording: Recording, claim: Claim, targets: int) -> tuple[Match, ...]:
+    """Every reduction that reproduces the claim, the likeliest first.
+
+    Args:
+        recording: the run.
+        claim: one of :func:`claims`.
+        targets: N, tokens of the stream that are predicted.
+    """
+    found = []
+    by_site = _events_by_site(recording, claim.order)
+    if claim.loss is not None:
+        for site, events in by_site.items():
+            found += [
+                (rank, Match(site, first, len(events) - first, divisor, claim))
+                for rank, first, divisor in _windows(events, claim.loss, claim.tolerance, targets)
+            ]
+    elif claim.bpb is not None:
+        found = list(_byte_matches(by_site, claim, targets))
+    # A stable order: rank, then the later site in the code's own order of events.
+    return tuple(match for _, match in sorted(found, key=lambda pair: pair[0]))
+
+
+def match_claim(recordings: Sequence[Recording], targets: int, *, labels: frozenset[str] = frozenset()) -> Match | None:
+    """The reduction that made the final claim, in every one of the runs.
+
+    Args:
+        recordings: runs of the same code on different streams, the base run first; failed ones are left out.
+        targets: N.
+        labels: labels of the score that the submission claims, as its logs print it; the last printed score if none
+            of them occurs.
+    """
+    base, *others = recordings
+    every = claims(base)
+    named = [claim for claim in every if any(label and label in claim.label for label in labels)]
+    last = every[len(every) - _candidates(every) :]
+    for claim in (*reversed(named), *reversed(last)):
+        for match in find_matches(base, claim, targets):
+            if all(_holds(match, claim, every, other, targets) for other in others):
+                return match
+    return None
+
+
+def _candidates(every: Sequence[Claim]) -> int:
+    """The last printed line, or every number that a call returned: which of them is the loss is not known."""
+    returned = sum(claim.digits is None for claim in every)
+    return returned or 1
+
+
+def entries(recording: Recording, match: Match) -> Vector | None:
+    """The per-token losses of a run that correspond to a match in the base run, float64 [entries].
+
+    None when this run made other reductions: its score has another shape.
+    """
+    events = [event.values for event in recording.events if event.site == match.site]
+    chosen = events[match.first : match.first + match.events]
+    return np.concatenate(chosen) if len(chosen) == match.events else None
+
+
+def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording, targets: int) -> bool:
+    """Whether the match reproduces the corresponding claim of another run; True where that run has none."""
+    there = claims(other)
+    if len(there) != len(every):
+        return True
+    corresponding = there[every.index(claim)]
+    value = corresponding.loss if claim.loss is not None else corresponding.bpb
+    vector = entries(other, match)
+    if vector is None or value is None:
+        return True
+    divisor = _divisor(match, other, vector, targets)
+    return divisor > 0 and abs(float(vector.sum()) / divisor - value) <= corresponding.tolerance
+
+
+def _divisor(match: Match, recording: Recording, vector: Vector, targets: int) -> float:
+    if match.denominator is not None:
+        site, first = match.denominator
+        events = [event.values for event in recording.events if event.site == site]
+        return math.log(2.0) * sum(float(values.sum()) for values in events[first : first + match.events])
+    return {"entries": vector.size, "nonzero": int(np.count_nonzero(vector)), "targets": targets}[match.divisor]
+
+
+def _events_by_site(recording: Recording, before: int) -> dict[Site, list[Event]]:
+    by_site: dict[Site, list[Event]] = {}
+    for event in recording.events:
+        if event.order < before:
+            by_site.setdefault(event.site, []).append(event)
+    return by_site
+
+
+Rank = tuple[float, ...]
+
+
+def _windows(events: Sequence[Event], value: float, tolerance: float, targets: int) -> Iterator[tuple[Rank, int, str]]:
+    """Suffixes of a site's events whose mean is the value: (rank, index of the first event, divisor)."""
+    total, size, nonzero = 0.0, 0, 0
+    for first in range(len(events) - 1, -1, -1):
+        values = events[first].values
+        total, size, nonzero = total + float(values.sum()), size + values.size, nonzero + int(np.count_nonzero(values))
+        if size > _LONGEST * targets:
+            return
+        if nonzero < _FEWEST * targets:
+            continue
+        for divisor, count in (("entries", size), ("nonzero", nonzero), ("targets", targets)):
+            if abs(total / count - value) <= tolerance:
+                yield (abs(count - targets), abs(size - targets), _unlikely(events[first].site)), first, divisor
+
+
+def _unlikely(site: Site) -> float:
+    """Cross-entropies are recomputed by the tap; a sum is what the code itself computed."""
+    return float(site.kind == "cross-entropy")
+
+
+def _byte_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) -> Iterator[tuple[Rank, Match]]:
+    """Pairs of sites whose totals divide to bits per byte: losses over counts of bytes, event by event."""
+    suffixes = {site: list(_totals(events, targets)) for site, events in by_site.items()}
+    for site, tops in suffixes.items():
+        for other, bottoms in suffixes.items():
+            if other == site:
+                continue
+            for first, total, size, _ in tops:
+                for below, count, number, integral in bottoms:
+                    if not integral or number != size or count <= 0:
+                        continue
+                    if abs(total / (math.log(2.0) * count) - (claim.bpb or 0.0)) <= claim.tolerance:
+                        rank = (abs(size - targets), _unlikely(site))
+                        events = len(by_site[site]) - first
+                        yield rank, Match(site, first, events, "bytes", claim, (other, below))
+
+
+def _totals(events: Sequence[Event], targets: int) -> Iterator[tuple[int, float, int, bool]]:
+    """Suffixes as (index of the first event, total, elements, all whole numbers)."""
+    total, size, integral = 0.0, 0, True
+    for first in range(len(events) - 1, -1, -1):
+        values = events[first].values
+        total, size = total + float(values.sum()), size + values.size
+        integral = integral and bool(np.all(values == np.rint(values)))
+        if size > _LONGEST * targets:
+            return
+        if size >= _FEWEST * targets:
+            yield first, total, size, integral

@@ -1,0 +1,187 @@
+"""From recordings to measurements: what one scorer did on the base stream and on its changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.probe.checks import (
+    Shift,
+    Total,
+    Vector,
+    carried,
+    changed,
+    differing,
+    is_deterministic,
+    shift,
+    total_probability,
+)
+from auditor.probe.layout import Change, Layout
+from auditor.probe.match import Match, claims, entries, find_matches, match_claim
+from auditor.probe.record import Recording
+
+ENDED = ("ok", "exit")
+"""Statuses of a run that came to its end; some scripts leave with ``sys.exit``."""
+_TEXT = (".txt", ".log", ".json", ".jsonl", ".csv", ".tsv", ".md", ".html", ".out", ".yaml", ".yml", ".py", ".c")
+"""Files that say something about a run; what they say of the validation score is no artifact."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One scorer, measured.
+
+    Attributes:
+        key: ``main``, or the call that was forked.
+        match: the reductions that made its score.
+        score: the claimed number.
+        deterministic: two runs on the base stream agree bit by bit.
+        shifts: causality, by rewritten position; the last token is one of them.
+        totals: normalisation, by position.
+        carried: share of late scores that the beginning of the stream moves.
+        differing: share of scores that differ from every other score that the run printed.
+        moved_artifacts: files that depend on the validation stream and are otherwise the same in every run.
+        executions: runs that were compared.
+    """
+
+    key: str
+    match: Match
+    score: float
+    deterministic: bool
+    shifts: tuple[Shift, ...] = ()
+    totals: tuple[Total, ...] = ()
+    carried: float = 0.0
+    differing: float = 0.0
+    moved_artifacts: tuple[str, ...] = ()
+    executions: int = 0
+
+    @property
+    def leaks(self) -> tuple[Shift, ...]:
+        """Shifts that no honest scorer shows, the most telling first."""
+        found = [item for item in self.shifts if not item.is_causal]
+        return tuple(sorted(found, key=lambda item: (item.allowed - item.changed, item.position)))
+
+    @property
+    def excesses(self) -> tuple[Total, ...]:
+        """Positions at which the probabilities add up to more than one, the largest first."""
+        found = [item for item in self.totals if item.is_excessive]
+        return tuple(sorted(found, key=lambda item: (-item.total, item.position)))
+
+
+def measure(
+    recordings: Mapping[Change, Recording], layout: Layout, labels: frozenset[str] = frozenset()
+) -> Measured | str:
+    """Measure the scorer that made the final score.
+
+    Args:
+        recordings: by what their stream changes; those of the base stream and of its repetition must be there.
+        layout: the streams.
+        labels: labels of the claimed score in the submission's logs.
+
+    Returns:
+        Why it cannot be measured, in words for people, where it cannot.
+    """
+    whole = {change: recording for change, recording in recordings.items() if recording.status in ENDED}
+    base, repeat = whole.get(Change("base")), whole.get(Change("repeat"))
+    if base is None or repeat is None:
+        return _why_incomplete(recordings)
+    if not claims(base):
+        return "the run printed no score"
+    match = match_claim([base, *(r for c, r in whole.items() if c != Change("base"))], layout.targets, labels=labels)
+    if match is None:
+        return "no recorded reduction makes the printed score"
+    vectors = {change: entries(recording, match) for change, recording in whole.items()}
+    reference = vectors[Change("base")]
+    if reference is None:  # a match was read from the base run
+        raise ValueError("the base run lost its own score")
+    rewritten = {c.position: vector for c, vector in vectors.items() if c.kind == "rewrite"}
+    shifts = [shift(reference, vector, position, layout.targets) for position, vector in sorted(rewritten.items())]
+    return Measured(
+        key=base.key,
+        match=match,
+        score=match.claim.loss or match.claim.bpb or 0.0,
+        deterministic=is_deterministic(reference, vectors[Change("repeat")]),
+        shifts=tuple(item for item in shifts if item is not None),
+        totals=_totals(reference, vectors, layout),
+        carried=_carried(reference, vectors, layout),
+        differing=differing(reference, _other_scores(base, match, layout.targets)),
+        moved_artifacts=moved_artifacts(base, repeat, [r for c, r in whole.items() if c.kind == "rewrite"]),
+        executions=len(whole),
+    )
+
+
+def moved_artifacts(base: Recording, repeat: Recording, others: Sequence[Recording]) -> tuple[str, ...]:
+    """Binary files that two runs on the same stream write alike and a run on another stream does not."""
+    stable = {
+        name: digest
+        for name, digest in base.artifacts.items()
+        if repeat.artifacts.get(name) == digest and not name.endswith(_TEXT)
+    }
+    return tuple(
+        name
+        for name, digest in sorted(stable.items())
+        if any(other.artifacts.get(name, digest) != digest for other in others)
+    )
+
+
+def _totals(base: Vector, vectors: Mapping[Change, Vector | None], layout: Layout) -> tuple[Total, ...]:
+    found = []
+    for position in layout.positions:
+        substituted = {c.token: v for c, v in vectors.items() if c.kind == "substitute" and c.position == position}
+        reach = _reach(base, vectors, position)
+        beyond = frozenset[int]() if position == layout.targets else _reach(base, vectors, position + 1)
+        if not substituted or reach is None or beyond is None:
+            continue
+        total = total_probability(base, int(layout.tokens[position]), substituted, position, reach, beyond)
+        if total is not None:
+            found.append(total)
+    return tuple(found)
+
+
+def _reach(base: Vector, vectors: Mapping[Change, Vector | None], position: int) -> frozenset[int] | None:
+    return changed(base, vectors.get(Change("rewrite", position)))
+
+
+def _carried(base: Vector, vectors: Mapping[Change, Vector | None], layout: Layout) -> float:
+    late = [
+        position
+        for position in layout.positions
+        if position > 2 * layout.sequence and Change("rewrite", position) in vectors
+    ]
+    if not late:
+        return 0.0
+    return carried(base, vectors.get(Change("early")), _reach(base, vectors, min(late)))
+
+
+def _other_scores(base: Recording, match: Match, targets: int) -> list[Vector]:
+    """Entries of the other scores that the run printed, such as the one before test-time training."""
+    vectors = []
+    for claim in claims(base):
+        for other in find_matches(base, claim, targets)[:1]:
+            vector = entries(base, other)
+            if vector is not None and (other.site, other.first) != (match.site, match.first):
+                vectors.append(vector)
+    return vectors
+
+
+def _why_incomplete(recordings: Mapping[Change, Recording]) -> str:
+    base = recordings.get(Change("base")) or recordings.get(Change("repeat"))
+    if base is None:
+        return "the budget ended before the first run did"
+    if base.status in ENDED:
+        return "the budget ended before a second run could confirm the first"
+    return reason(base)
+
+
+_REASONS = {
+    "load-error": "the script does not load",
+    "error": "the script fails at toy size",
+    "no-main": "the script defines no main()",
+    "timeout": "a run takes longer than the budget allows",
+    "memory": "a run takes more memory than it may have",
+}
+
+
+def reason(recording: Recording) -> str:
+    """Why a run says nothing, in words for people; the error's last line is the submission's own text."""
+    last = recording.error.strip().splitlines()[-1:] or [""]
+    return _REASONS.get(recording.status, recording.status) + (f": {last[0].strip()[:200]}" if last[0] else "")

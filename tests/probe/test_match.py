@@ -1,0 +1,81 @@
+"""The reductions behind a printed score: found by arithmetic, refused when the arithmetic fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import toy_scorers as toy
+from toy_scorers import LAYOUT
+
+from auditor.probe.layout import Change
+from auditor.probe.match import claims, entries, match_claim
+from auditor.probe.record import Event, Line, Recording, Site
+
+BASE = toy.record(toy.sliding, LAYOUT.tokens)
+
+
+def test_the_score_is_traced_to_its_entries() -> None:
+    match = match_claim([BASE], LAYOUT.targets)
+    assert match is not None
+    vector = entries(BASE, match)
+    assert vector is not None
+    assert match.site == toy.SITE
+    assert vector.mean() == pytest.approx(match.claim.loss, abs=1e-8)
+
+
+def test_a_padded_layout_is_divided_by_its_nonzero_entries() -> None:
+    match = match_claim([toy.record(toy.documents, LAYOUT.tokens)], LAYOUT.targets)
+    assert match is not None
+    assert match.divisor in {"nonzero", "targets"}
+
+
+def test_a_returned_number_is_a_claim() -> None:
+    values = np.concatenate(list(toy.sliding(LAYOUT.tokens)))
+    call = replace(BASE, lines=(), returned=(float(values.mean() * 1.7), float(values.mean())))
+    match = match_claim([call], LAYOUT.targets)
+    assert match is not None
+    assert match.claim.label == "returned[1]"
+
+
+def test_the_claimed_label_wins_over_a_later_line() -> None:
+    plain = toy.record(toy.plain, LAYOUT.tokens)
+    later = [Event(Site("sum", "train_gpt.py", "other", 50, 1), e.values, 100 + e.order) for e in plain.events[1:]]
+    line = Line(200, plain.lines[0].text.replace("final_int8_zlib_roundtrip_exact", "diagnostic"))
+    both = replace(BASE, events=(*BASE.events, *later), lines=(*BASE.lines, line))
+    last, named = match_claim([both], 256), match_claim([both], 256, labels=frozenset({"final_int8_zlib_roundtrip"}))
+    assert last is not None
+    assert named is not None
+    assert (last.site.function, named.site.function) == ("other", "evaluate")
+
+
+def test_a_coincidence_in_one_run_does_not_survive_the_next() -> None:
+    """Another site reproduces the first run's score, and no other's."""
+    match = match_claim([BASE], LAYOUT.targets)
+    assert match is not None
+    stranger = Site("cross-entropy", "train_gpt.py", "train", 3, 1)
+    decoy = Event(stranger, np.full(256, match.claim.loss), len(BASE.events) - 1)
+    other = toy.record(toy.sliding, LAYOUT.apply(Change("rewrite", 165)))
+    runs = [replace(run, events=(decoy, *run.events)) for run in (BASE, other)]
+    found = match_claim(runs, LAYOUT.targets)
+    assert found is not None
+    assert found.site == toy.SITE
+
+
+def test_bits_per_byte_alone_are_traced_through_the_counted_bytes() -> None:
+    losses = np.concatenate(list(toy.plain(LAYOUT.tokens)))
+    counted = (LAYOUT.tokens[1:] % 5 + 1).astype(float)
+    bpb = losses.sum() / np.log(2.0) / counted.sum()
+    events = (Event(toy.SITE, losses, 0), Event(replace(toy.SITE, line=43), counted, 1))
+    run = Recording("ok", "", "main", events, (Line(2, f"final val_bpb: {bpb:.6f}"),))
+    match = match_claim([run], LAYOUT.targets)
+    assert match is not None
+    assert match.site == toy.SITE
+
+
+@pytest.mark.parametrize(
+    "text", ["step:2/10 train_loss:2.5", "ttt_gain_bpb:0.01", "elapsed: 3.5 s", "step 3 loss: 2.1 train"]
+)
+def test_other_numbers_are_no_claims(text: str) -> None:
+    assert claims(replace(BASE, lines=(Line(500, text),))) == ()
