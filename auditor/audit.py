@@ -36,17 +36,35 @@ def audit_folder(path: Path, options: Options, digest: str = "", rules: Sequence
     """
     start = time.perf_counter()
     audited = Audited(read_submission(path), options.all_flags, options.as_of)
-    read = time.perf_counter() - start
+    return audit_submission(audited, options, digest, rules, time.perf_counter() - start)
+
+
+def audit_submission(
+    audited: Audited, options: Options, digest: str = "", rules: Sequence[Rule] | None = None, read: float = 0.0
+) -> Audit:
+    """Audit a submission that has been read, by a caller who may know more of it than its folder says.
+
+    Args:
+        audited: the submission; its flags and day are those of ``options``.
+        options: see :class:`Options`.
+        digest: SHA-256 of what was read, for the report.
+        rules: the rule book; None loads every pack.
+        read: seconds that reading took, for the report.
+
+    Raises:
+        RulePackError: no rules.
+    """
+    start = time.perf_counter()
     chosen = choose(load_rules() if rules is None else rules, options.select, options.ignore)
     results = tuple(check(rule, audited) for rule in chosen)
-    seconds = time.perf_counter() - start - read
+    seconds = time.perf_counter() - start
     entries = build.rule_entries(chosen, results, audited.submission)
     entries, suppressed = suppress(entries, options.suppressions)
     entries = tuple(_decide(entry, options) for entry in entries)
     incomplete = audited.flow.unanalysed if any(isinstance(rule, FlowRule) for rule in chosen) else ()
     document = Audit(
         schema_version=SCHEMA_VERSION,
-        submission=build.submission_entry(audited, digest, os.fspath(path)),
+        submission=build.submission_entry(audited, digest, os.fspath(audited.submission.root)),
         verdict=_verdict(results, entries),
         coverage=build.coverage(audited, len(chosen), incomplete),
         rules=entries,

@@ -15,6 +15,7 @@ import click
 
 from auditor.exits import Exit
 from auditor.findings import Status, Verdict
+from auditor.sweep.command import sweep
 
 if TYPE_CHECKING:
     from auditor.options import Options
@@ -190,4 +191,4 @@ def reserved(context: click.Context, arguments: tuple[str, ...]) -> int:
     return Exit.INTERNAL
 
 
-COMMANDS = {"": judge, "rules": list_rules, "explain": explain, "replay": reserved, "sweep": reserved}
+COMMANDS = {"": judge, "rules": list_rules, "explain": explain, "replay": reserved, "sweep": sweep}

@@ -1,0 +1,92 @@
+"""One process of the pool: it imports the engine once, then audits whatever its standard input names.
+
+It starts as ``python -m auditor.sweep.worker`` and ends when its input does. Whatever goes wrong with one submission
+becomes that submission's answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from auditor.audit import audit_submission
+from auditor.audited import Audited
+from auditor.options import Options
+from auditor.report.document import Audit
+from auditor.rule import Rule
+from auditor.rule_packs import load_rules
+from auditor.submission import read_submission
+from auditor.sweep.likeness import likeness
+from auditor.sweep.materialise import materialise
+from auditor.sweep.messages import Answer, Task, order_from, task_from
+from auditor.sweep.repository import Blob, BlobReader
+
+_MOST_ABSENT = 50
+
+
+def main() -> None:
+    """Answer tasks until the input ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing that an imported library prints may end up between the answers
+    order = order_from(sys.stdin.buffer.readline())
+    resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
+    rules = load_rules()
+    with BlobReader(Path(order.repository)) as reader:
+        for line in sys.stdin.buffer:
+            _say(answers, _answer(task_from(line), reader, rules, order.as_of))
+
+
+def _answer(task: Task, reader: BlobReader, rules: tuple[Rule, ...], as_of: datetime.date | None) -> Answer:
+    start = time.perf_counter()
+    try:
+        answer = _audit(task, reader, rules, Options(as_of=as_of))
+    except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001 - one bad submission never stops a sweep
+        lines = str(error).splitlines() or [""]
+        answer = Answer(task.key, "failed", f"{type(error).__name__}: {lines[0][:300]}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    return msgspec.structs.replace(answer, seconds=round(time.perf_counter() - start, 3), memory=peak)
+
+
+def _audit(task: Task, reader: BlobReader, rules: tuple[Rule, ...], options: Options) -> Answer:
+    with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as temporary:
+        root = Path(temporary) / (task.folder or "scripts")  # the name and the track are part of what is judged
+        root.mkdir(parents=True)
+        problems = materialise((Blob(*blob) for blob in task.blobs), root, reader)
+        submission = read_submission(root)
+        submission = dataclasses.replace(submission, problems=(*submission.problems, *problems))
+        audited = Audited(submission, as_of=options.as_of, changes=task.changes, folder=task.folder)
+        audit = _placed(audit_submission(audited, options, task.digest, rules), task.folder)
+        alike = likeness(submission)
+    absent = tuple(f"{problem.file}: {problem.message}" for problem in problems[:_MOST_ABSENT])
+    code, shape, launch = alike.code, alike.shape, alike.launch
+    return Answer(task.key, "audited", audit=audit, code=code, shape=shape, launch=launch, absent=absent)
+
+
+def _placed(audit: Audit, folder: str) -> Audit:
+    """With the folder's path in the repository; the temporary one means nothing to anybody."""
+    path = folder.encode("utf-8", "backslashreplace").decode()
+    return msgspec.structs.replace(audit, submission=msgspec.structs.replace(audit.submission, path=path))
+
+
+def _say(answers: IO[bytes], answer: Answer) -> None:
+    try:
+        line = msgspec.json.encode(answer)
+    except UnicodeEncodeError:
+        line = msgspec.json.encode(
+            Answer(answer.key, "failed", "a report that is no UTF-8", seconds=answer.seconds, memory=answer.memory)
+        )
+    answers.write(line + b"\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()
