@@ -6,7 +6,7 @@ import dataclasses
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from auditor.findings import Step
@@ -15,6 +15,7 @@ from auditor.flow.facts import Certainty, Evidence, FlowFacts
 from auditor.flow.library import Auditing
 from auditor.flow.program import Sources
 from auditor.flow.provenance import BYTES, Fact, Mark, Site
+from auditor.flow.witness import Witness
 
 if TYPE_CHECKING:
     from auditor.submission import Submission
@@ -63,16 +64,18 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
         if not (withdrawn and setting.source == "readme")
     }
     logged = {name: setting.value for name, setting in submission.launch.logged.items()}
-    facts = analyse_program(texts, entry.name, environment, logged, budget=budget)
+    runs = set(submission.launch.logs)
+    printed = frozenset(opening for log in submission.logs if log.name in runs for opening in log.openings)
+    facts = analyse_program(texts, entry.name, environment, logged, printed, budget=budget)
     if not facts.reports and facts.steps < _WRAPPER:
         # A wrapper hands over to another file, by whatever means: that is the program.
         larger = sorted((n for n, t in texts.items() if len(t) > len(entry.text)), key=lambda n: -len(texts[n]))
         for name in larger[:1]:
-            facts = analyse_program(texts, name, environment, logged, budget=budget)
+            facts = analyse_program(texts, name, environment, logged, printed, budget=budget)
             entry = submission.sources[name]
     if not all_flags:
         return facts
-    wide = analyse_program(texts, entry.name, environment, logged, budget=budget, all_flags=True)
+    wide = analyse_program(texts, entry.name, environment, logged, printed, budget=budget, all_flags=True)
     return _with_dormant(facts, wide)
 
 
@@ -81,13 +84,24 @@ def analyse_program(
     entry: str,
     environment: Mapping[str, str] | None = None,
     logged: Mapping[str, str] | None = None,
+    printed: Collection[str] = (),
     *,
     budget: int = BUDGET,
     all_flags: bool = False,
 ) -> FlowFacts:
-    """The same on bare sources: path to text, the entry's path, environment variables, logged hyperparameters."""
+    """The same on bare sources.
+
+    Args:
+        texts: path to text.
+        entry: the entry's path.
+        environment: environment variables of the launch.
+        logged: hyperparameters that logs print.
+        printed: how the lines of the logs begin, up to the first digit.
+        budget: abstract steps.
+        all_flags: also follow branches that the launch switches off.
+    """
     sources = Sources(texts)
-    engine = Auditing(sources, environment or {}, logged or {}, budget, all_flags)
+    engine = Auditing(sources, environment or {}, logged or {}, budget, all_flags, Witness(printed, texts.values()))
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _STACK))
     try:

@@ -29,6 +29,7 @@ from auditor.flow.values import (
     Value,
     fingerprint,
 )
+from auditor.flow.witness import Witness
 
 MAX_DEPTH = 40
 _TRANSPARENT_CALLS = {"torch.nn.parallel.DistributedDataParallel"}
@@ -54,9 +55,11 @@ class Calls(Expressions):
         logged: Mapping[str, str],
         budget: int,
         all_flags: bool = False,
+        witness: Witness = Witness((), ()),  # noqa: B008 - says nothing, and keeps nothing
     ) -> None:
         super().__init__(budget)
         self.program = program
+        self.witness = witness
         self.environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", **environment}
         self.logged = {name.lower(): value for name, value in logged.items()}
         self.all_flags = all_flags

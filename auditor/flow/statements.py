@@ -125,6 +125,8 @@ class Interpreter(Calls):
         if truth and isinstance(node.body[-1], ir.Jump) and node.body[-1].kind == "raise":
             truth = False  # the submission was run: its checks passed
         if truth is not None:
+            if self.is_setting(test) and self.witness.ran(node.body) != self.witness.ran(node.orelse):
+                truth = self.witness.ran(node.body)
             self.note_branch(node, truth)
             if self.all_flags and not truth and self.is_setting(test):
                 return self.fork(lambda: self.block(node.body), lambda: self.block(node.orelse))

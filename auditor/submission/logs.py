@@ -41,6 +41,8 @@ _ONE_SETTING = re.compile(r"^\s{0,8}[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s*(.*?),?\
 _MANY_SETTINGS = re.compile(
     r"(?:^|[\s,({])[\"']?([A-Za-z_]\w*)[\"']?[:=]\s?(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[^\s,:={})]+)(?=$|[\s,})])"
 )
+_OPENING = re.compile(r"\s*([^\d\s][^\d]{3,79})")
+_MOST_OPENINGS = 2_000
 _MOST_COUNTERS = 400
 _MOST_LINES = 200_000
 
@@ -135,6 +137,7 @@ class Log:
         total_bytes: total submission sizes; the label tells several apart.
         code_bytes: counted code.
         model_bytes: compressed model.
+        openings: how its lines begin, up to the first digit; each once.
     """
 
     name: str
@@ -152,6 +155,7 @@ class Log:
     total_bytes: tuple[Fact[int], ...] = ()
     code_bytes: tuple[Fact[int], ...] = ()
     model_bytes: tuple[Fact[int], ...] = ()
+    openings: frozenset[str] = frozenset()
 
     @property
     def seed(self) -> int | None:
@@ -230,8 +234,11 @@ class _LogReader:
     numbers: dict[str, list[Fact[float]]] = field(default_factory=dict)
     started: bool = False
     """Training has begun: what follows is no hyperparameter dump."""
+    openings: set[str] = field(default_factory=set)
 
     def line(self, number: int, line: str) -> None:
+        if len(self.openings) < _MOST_OPENINGS and (opening := _OPENING.match(line)):
+            self.openings.add(opening[1])
         if _STEP.match(line):
             self.started = True
             return
@@ -317,6 +324,7 @@ class _LogReader:
             total_bytes=whole("total"),
             code_bytes=whole("code"),
             model_bytes=whole("model"),
+            openings=frozenset(self.openings),
         )
 
 

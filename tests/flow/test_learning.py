@@ -197,6 +197,44 @@ def measured(model, h, val, table):
     assert accusations(analysed(text)) == {"updates_before_score"}
 
 
+SWITCHED = (
+    ADAPT
+    + """
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    if os.environ.get("TUNE", "0") == "1":
+        adapt(model, h, val)
+        print(f"tuned in {0} epochs")
+    else:
+        print("left as it is")
+    plain_eval("final", model, h, val, table)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [
+        ((), set()),
+        (("step:",), set()),
+        (("left as it is",), set()),
+        (("tuned in ",), {"updates_before_score"}),
+        (("tuned in ", "left as it is"), set()),
+    ],
+)
+def test_a_branch_that_printed_its_line_did_run(printed: tuple[str, ...], found: set[str]) -> None:
+    text = program(SWITCHED)
+    facts = analyse_program({"train_gpt.py": text}, "train_gpt.py", printed=printed)
+    assert accusations(facts) == found
+
+
+def test_a_line_that_two_places_print_witnesses_nothing() -> None:
+    text = program(SWITCHED.replace("left as it is", "tuned in no way"))
+    facts = analyse_program({"train_gpt.py": text}, "train_gpt.py", printed=("tuned in ",))
+    assert not accusations(facts)
+
+
 def test_manual_gradient_steps_count() -> None:
     facts = analysed(
         program("""
