@@ -15,6 +15,7 @@ import click
 
 from auditor.exits import Exit
 from auditor.findings import Status, Verdict
+from auditor.report.formats import FORMATS
 from auditor.sweep.command import sweep
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command(epilog="Exit codes: 0 nothing found, 1 violation, 2 needs review, 64 usage, 70 internal error.")
 @click.argument("folder", metavar="PR_DIR", type=click.Path(path_type=Path))
-@click.option("--format", "style", type=click.Choice(["terminal", "json", "sarif"]), default="terminal")
+@click.option("--format", "style", type=click.Choice(FORMATS), default="terminal")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report to this file.")
 @click.option("--select", multiple=True, metavar="RULE", help="Ask only this rule; may be repeated.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Do not ask this rule; may be repeated.")
@@ -129,27 +130,14 @@ def _known(baseline: Path | None) -> frozenset[str]:
 
 
 def _print(audit: Audit, style: str, output: Path | None) -> None:
-    if style == "terminal":
-        from auditor.report import terminal
+    from auditor.report import formats
 
-        text = terminal.render(audit)
-        if output is None:
-            click.echo(text, nl=False)
-        else:
-            output.write_text(click.unstyle(text), encoding="utf-8")
-        return
-    if style == "sarif":
-        from auditor.report import sarif
-
-        data = sarif.render(audit)
+    if output is None and style == "terminal":
+        click.echo(formats.terminal(audit), nl=False)  # click keeps its colours where there is a terminal
+    elif output is None:
+        click.echo(formats.render(audit, style), nl=False)
     else:
-        import msgspec
-
-        data = msgspec.json.format(msgspec.json.encode(audit), indent=1) + b"\n"
-    if output is None:
-        click.echo(data, nl=False)
-    else:
-        output.write_bytes(data)
+        output.write_bytes(formats.render(audit, style))
 
 
 @click.command()

@@ -8,6 +8,7 @@ import click
 from submissions import BY_ID, audit, honest, late, write
 
 from auditor.report import terminal
+from auditor.report.card import escape
 from rules._logs import log, metadata
 
 
@@ -44,8 +45,8 @@ def test_untrusted_text_cannot_move_the_cursor(tmp_path: Path) -> None:
 
 
 def test_escape_keeps_printable_text() -> None:
-    assert terminal.escape("naïve — 語\t1") == "naïve — 語 1"
-    assert terminal.escape("a\nb\udcff") == "a\\nb\\udcff"
+    assert escape("naïve — 語\t1") == "naïve — 語 1"
+    assert escape("a\nb\udcff") == "a\\nb\\udcff"
 
 
 def test_rules_that_could_not_decide_share_one_line(tmp_path: Path) -> None:
