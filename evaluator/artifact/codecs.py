@@ -31,7 +31,6 @@ RAW_LZMA2: Final = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 26}]
 
 UNSUPPORTED_TAGS: Final = {
     b"LRZI": "an lrzip file",
-    b"PGRP": "a per-group lrzip container",
     b"RANS": "a rANS payload",
     b"BROT": "a tagged brotli payload",
     b"LZMA": "a tagged LZMA payload",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from evaluator.artifact.banks import unbank
 from evaluator.artifact.family import decode_family
 from evaluator.artifact.limits import DecodeLimits
 from evaluator.artifact.numerics import Float32
@@ -30,7 +31,8 @@ def decode_bytes(data: bytes, limits: DecodeLimits) -> tuple[dict[str, Any], dic
     """
     opened = open_container(data, limits)
     family, weights = decode_family(opened.contents)
-    tensors = dict(weights.tensors)
+    tensors = unbank(weights.tensors)
+    banked = tensors.keys() != weights.tensors.keys()
     check_tensors(tensors, limits)
     facts = {
         "codec": opened.codec,
@@ -38,7 +40,11 @@ def decode_bytes(data: bytes, limits: DecodeLimits) -> tuple[dict[str, Any], dic
         "family": family,
         "raw_bytes": opened.raw_bytes,
         "config": weights.config,
-        "notes": [*(["byte-shuffled"] if opened.shuffled else []), *weights.notes],
+        "notes": [
+            *(["byte-shuffled"] if opened.shuffled else []),
+            *(["banks taken apart into the matrices of their blocks"] if banked else []),
+            *weights.notes,
+        ],
     }
     return facts, tensors
 

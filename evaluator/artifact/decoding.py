@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from auditor.sandbox import Limits, SandboxResult, Status, run
 from auditor.sandbox.blob import HEADER_BYTES
+from evaluator.artifact import pgrp
 from evaluator.artifact.decode_bytes import check_tensors
 from evaluator.artifact.decoded import Decoded
 from evaluator.artifact.limits import DecodeLimits
@@ -52,6 +53,8 @@ def decode(path: Path, workdir: Path, *, limits: DecodeLimits = DEFAULTS, allow_
         SandboxUnavailable: no isolation works here, and ``allow_unsandboxed`` is not set.
     """
     data = read_artifact(path, limits.file_bytes)
+    if data.startswith(pgrp.MAGIC):
+        limits = dataclasses.replace(limits, wall_seconds=limits.lrzip_seconds)
     file = workdir / "tensors.safetensors"
     result = run(
         "evaluator.artifact.child",

@@ -20,6 +20,7 @@ class DecodeLimits:
         tensor_bytes: largest size of all tensors together as float32.
         tensors: largest number of tensors.
         wall_seconds: for the decoding child, start of the interpreter included.
+        lrzip_seconds: in its place for per-group containers: ZPAQ gives less than a megabyte per second.
         memory_bytes: for the decoding child.
     """
 
@@ -30,6 +31,7 @@ class DecodeLimits:
     tensor_bytes: int = 1024 * MiB
     tensors: int = 20_000
     wall_seconds: float = 120.0
+    lrzip_seconds: float = 600.0
     memory_bytes: int = 6 * 1024 * MiB
 
     def raw_allowance(self, compressed: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluator.artifact import byteshuffle, codecs, npz, safetensors_file, torch_zip, zip_records
+from evaluator.artifact import byteshuffle, codecs, npz, pgrp, safetensors_file, torch_zip, zip_records
 from evaluator.artifact.container import Contents
 from evaluator.artifact.limits import DecodeLimits
 from evaluator.refusal import Refused
@@ -49,7 +49,7 @@ def _decompress(data: bytes, limits: DecodeLimits) -> tuple[str, bytes]:
 
 def _is_container(data: bytes) -> bool:
     return (
-        data.startswith((byteshuffle.MAGIC, zip_records.MAGIC, npz.MAGIC))
+        data.startswith((byteshuffle.MAGIC, zip_records.MAGIC, npz.MAGIC, pgrp.MAGIC))
         or _is_pickle(data)
         or safetensors_file.looks_like(data)
         or data[:4] in codecs.UNSUPPORTED_TAGS
@@ -65,6 +65,8 @@ def _open(body: bytes, limits: DecodeLimits) -> Contents:
         return safetensors_file.read(body, limits)
     if body.startswith(zip_records.MAGIC):
         return _open_zip(body, limits)
+    if body.startswith(pgrp.MAGIC):
+        return pgrp.read(body, limits)
     if body.startswith(npz.MAGIC):
         raise Refused("unsupported-format", "a single npy array has no tensor names; save an npz or safetensors")
     if _is_pickle(body):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,30 @@ def string_table(tree: Mapping[str, Any], key: str) -> dict[str, str]:
     return dict(table)
 
 
-def _check(table: Any, kind: type, what: str) -> None:
+def dictionary(table: Any, what: str) -> dict[Any, Any]:
+    """``table``, which must be a dictionary of whatever (``what`` names it in messages).
+
+    Raises:
+        Refused: ``bad-tree``.
+    """
     if not isinstance(table, dict):
         raise Refused("bad-tree", f"{what!r} is a {type(table).__name__}, not a dictionary")
-    for name, value in table.items():
+    return table
+
+
+def take(stored: MutableMapping[str, Array], key: str, reason: str) -> Array:
+    """``stored[key]``, removed from there, so that what nobody asked for remains.
+
+    Raises:
+        Refused: ``reason``, if it is not there.
+    """
+    if key not in stored:
+        raise Refused(reason, f"the artifact promises {key!r} and does not hold it")
+    return stored.pop(key)
+
+
+def _check(table: Any, kind: type, what: str) -> None:
+    for name, value in dictionary(table, what).items():
         if not isinstance(name, str):
             raise Refused("bad-tree", f"{what!r} has the key {name!r}, which is no name")
         if not isinstance(value, kind):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from evaluator.artifact import byteshuffle, codecs, safetensors_file, torch_zip
-from evaluator.artifact.families import canonical, clean_dict, plain, wm
+from evaluator.artifact.families import canonical, clean_dict, pgrp, plain, wm
 from evaluator.artifact.numerics import Array, Float32, Quantised, Storable
 
 _RNG = np.random.default_rng(20260726)
@@ -59,6 +59,7 @@ CONTROLS: dict[str, Callable[[], bytes]] = {
     "wm, plain": lambda: wm.write(TENSORS, codec="none", shuffle=False),
     "wm, typed meta": lambda: wm.write(TENSORS, codec="zlib", shuffle=False, meta="type"),
     "wm, two-byte stride": lambda: byteshuffle.shuffle(CONTROLS["wm, plain"](), wide=True),
+    "pgrp, named": lambda: pgrp.write(TENSORS, 2, with_lrzip=False),
     "clean dict": lambda: clean_dict.write(TENSORS),
     "clean dict, zlib": lambda: codecs.compress(clean_dict.write(TENSORS), "zlib"),
     "safetensors": lambda: plain.write(TENSORS),

@@ -93,7 +93,7 @@ headers.add("unknown-container", "compressed text", lambda: codecs.compress(b"on
 headers.add("unknown-container", "compressed nothing", lambda: codecs.compress(b"", "zstd"))
 for _tag in codecs.UNSUPPORTED_TAGS:
     headers.add("unsupported-format", f"tag {_tag.decode()}", _tag + bytes(100))
-headers.add("unsupported-format", "tag PGRP within zlib", lambda: codecs.compress(b"PGRP" + bytes(64), "zlib"))
+headers.add("unsupported-format", "tag HGZ4 within zlib", lambda: codecs.compress(b"HGZ4" + bytes(64), "zlib"))
 headers.add("bad-shuffle", "byte shuffle with stride zero", b"BSHF\0\0\0\0" + bytes(40))
 headers.add("bad-shuffle", "byte shuffle without data", b"BSHF\x02")
 headers.add("unknown-container", "byte shuffle of noise", b"BSHF\x02" + bytes(range(99)))

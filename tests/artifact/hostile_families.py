@@ -54,9 +54,45 @@ pairs.add("missing-codes", "a scale without codes", _wm({"a.scale": _SCALE}, {"a
 pairs.add("missing-tensor", "m promises a tensor", _wm({}, {"a": "passthrough"}))
 pairs.add("extra-tensor", "w holds more than m says", _wm({"a": _SCALE, "b": _SCALE}, {"a": "passthrough"}))
 pairs.add("extra-tensor", "codes beside a kept tensor", _wm({"a": _SCALE, "a.q": _CODES}, {"a": "passthrough"}))
-pairs.add("unsupported-scheme", "low-rank corrections", _pair(scheme="gptq (int6)+lqer_asym"))
-pairs.add("unsupported-scheme", "protected column groups", _pair(scheme="gptq (int6)+awqgrpint8"))
-pairs.add("unsupported-scheme", "gate rows", _pair(scheme="gate_int8_row"))
+pairs.add("unsupported-scheme", "a correction nobody knows", _pair(scheme="gptq (int6)+magic"))
+pairs.add("unsupported-scheme", "corrections in the wrong order", _pair(scheme="gptq (int6)+lqer+awqgrpint8"))
+pairs.add("missing-key", "low-rank correction without factors", _pair(scheme="gptq (int6)+lqer_asym"))
+pairs.add("missing-key", "column groups without starts", _pair(scheme="gptq (int6)+awqgrpint8"))
+pairs.add("missing-codes", "gate rows without codes", _pair(scheme="gate_int8_row"))
+pairs.add("missing-scale", "gate rows without scales", _wm({"a.gq": _CODES}, {"a": "gate_int8_row"}))
+
+
+def _with(scheme: str, **more: Any) -> Callable[[], bytes]:
+    entries = {f"a.{name}": np.asarray(value) for name, value in more.items()}
+    return _wm({"a.q": _CODES, "a.scale": _SCALE, **entries}, {"a": f"{_INT6}{scheme}"})
+
+
+def _groups(start: Any = (0,), size: Any = 2, scale: Any = _SCALE) -> Callable[[], bytes]:
+    return _with("+awqgrpint8", awqg_start=start, awqg_size=size, awqg_s_hi=scale)
+
+
+pairs.add("wrong-groups", "a group beyond the last column", _groups(start=(2,)))
+pairs.add("wrong-groups", "a group before the first column", _groups(start=(-1,)))
+pairs.add("wrong-groups", "a group of no columns", _groups(size=0))
+pairs.add("wrong-groups", "more groups than columns", _groups(start=(0, 0, 0, 0)))
+pairs.add("wrong-groups", "starts that are no integers", _groups(start=(0.5,)))
+pairs.add("wrong-groups", "a size of three numbers", _groups(size=(1, 1, 1)))
+pairs.add("wrong-scale", "scales of a group for other rows", _groups(scale=_SCALE[:3]))
+
+
+def _factors(
+    left: Any = _CODES[:, :2], right: Any = _CODES[:2], scales: tuple[Any, Any] = (_SCALE[0], _SCALE[:2])
+) -> Callable[[], bytes]:
+    return _with("+lqer_asym", lqA_a=left, lqAs_a=scales[0], lqB_a=right, lqBs_a=scales[1])
+
+
+pairs.add("wrong-factors", "factors whose ranks differ", _factors(right=_CODES[:1]))
+pairs.add("wrong-factors", "factors of rank zero", _factors(left=_CODES[:, :0], right=_CODES[:0]))
+pairs.add("wrong-factors", "factors of another matrix", _factors(left=_CODES[:3, :2]))
+pairs.add("wrong-factors", "a factor that is a vector", _factors(left=_CODES[:, 0]))
+pairs.add("wrong-factors", "groups that do not divide the factor", _factors(scales=(_SCALE[0], _SCALE)))
+pairs.add("wrong-factors", "no scale for the factor", _factors(scales=(_SCALE[0], _SCALE[:0])))
+pairs.add("not-finite", "factors that overflow", _factors(scales=(np.float32(3e38), np.full(2, 3e38, np.float32))))
 pairs.add("unsupported-scheme", "unknown type", _pair(scheme={"type": "int3"}))
 pairs.add("unsupported-scheme", "type with more fields", _pair(scheme={"type": "int6", "zero": 3}))
 pairs.add("unsupported-scheme", "scheme that is a list", _pair(scheme=["int6"]))
