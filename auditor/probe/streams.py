@@ -46,3 +46,9 @@ def periodic_stream(
     tokens[replaced] = random.integers(FIRST_TEXT_TOKEN, vocabulary, size=int(replaced.sum()))
     tokens[::document] = BOS
     return tokens.astype(np.uint16)
+
+
+def byte_counts(tokens: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Bytes per token, int64 [n], for a sidecar: 1 to 4 for text, 0 for the special tokens."""
+    wide = tokens.astype(np.int64)
+    return np.where(wide >= FIRST_TEXT_TOKEN, 1 + wide % 4, 0)

@@ -1,0 +1,203 @@
+"""Fork a call of the submission's once per stream, in the middle of its own run.
+
+The submission builds the arguments; a child overwrites the stream among them, lets the call run, and reports. So many
+streams are scored by one trained model, and nobody had to guess the signature of a scorer.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from auditor.probe.inside.children import End, fork, run_forked
+from auditor.probe.inside.holders import Holder, holders, overwrite
+from auditor.probe.inside.layout import Snapshot
+from auditor.probe.inside.reporting import Report, attempt, settle
+from auditor.probe.plan import Stream
+from auditor.sandbox.blob import read_blob
+
+_NEVER = re.compile(
+    r"_*main|_*train_(?!.*ttt)|_*load|_*build|_*get|log|serialize|quantize|_*gptq|collect", re.IGNORECASE
+)
+"""Functions that get the stream and score nothing."""
+
+_PLAIN = re.compile(r"eval_val$")
+_SPECIAL = re.compile(r"eval\w*(?:sliding|ttt|ngram|slot|ppm|mix)|score", re.IGNORECASE)
+PROBLEMS = "problems"
+"""File, beside the reports, of what the base run could not do."""
+
+_PER_KEY = 2
+_MOST_CALLS = 6
+
+
+@dataclass
+class Forks:
+    """The forks of one base run.
+
+    Attributes:
+        streams: the first is the one that the run has loaded.
+        folder: where children report, at ``call_path``.
+        home: what a child may have written to, restored behind it.
+        at_load: fork behind the k-th function that returns the stream; None to fork calls.
+        timeout: CPU seconds of one child.
+        budget: CPU seconds of all.
+        keys: of the forked calls so far.
+        inside: a forked call is running; what it calls is not forked again.
+        report: in a child that was forked at a load, what it has to report when ``main`` is over.
+    """
+
+    streams: Sequence[Stream]
+    folder: Path
+    home: Path
+    at_load: int | None
+    timeout: float
+    budget: float
+    keys: list[str] = field(default_factory=list)
+    inside: bool = False
+    report: Report | None = None
+    _loads: int = 0
+    _plain_only: bool = True
+
+    def wrap_functions(self, namespace: dict[str, Any]) -> None:
+        """Put a fork before each function that the script defines at its top level."""
+        own = {
+            name: value
+            for name, value in namespace.items()
+            if isinstance(value, FunctionType) and value.__globals__ is namespace and not name.startswith("__")
+        }
+        self._plain_only = not any(_SPECIAL.match(name) for name in own)
+        namespace |= {name: self._wrapped(name, function) for name, function in own.items()}
+
+    def _wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        on_load = self.at_load is not None
+        plain = _PLAIN.match(name) and not self._plain_only
+        if name == "main" or (not on_load and (plain or _NEVER.match(name))):
+            return function
+
+        @functools.wraps(function)
+        def wrapper(*arguments: Any, **named: Any) -> Any:
+            if self.inside:
+                return function(*arguments, **named)
+            if on_load:
+                return self._loaded(name, function(*arguments, **named))
+            return self._called(name, function, arguments, named)
+
+        return wrapper
+
+    @property
+    def _stream(self) -> npt.NDArray[np.integer]:
+        return self.streams[0].tokens
+
+    def _called(
+        self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        found = holders([list(arguments), named], self._stream)
+        callees = ",".join(getattr(value, "__name__", "") for value in arguments if callable(value))
+        key = f"{name}|{callees}".removesuffix("|")
+        if not found or self.keys.count(key) >= _PER_KEY or len(self.keys) >= _MOST_CALLS:
+            return function(*arguments, **named)
+        if not self._fork_call(key, function, arguments, named, found):
+            return function(*arguments, **named)  # it gave no number: look at what it calls
+        self.inside = True
+        try:
+            return function(*arguments, **named)
+        finally:
+            self.inside = False
+
+    def _fork_call(
+        self,
+        key: str,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+        found: list[Holder],
+    ) -> bool:
+        """Whether the call, forked, returned a number."""
+
+        def score(stream: Stream, report: Report) -> None:
+            self.inside = True
+            overwrite(found, stream.tokens)
+            report.write(attempt(lambda: floats(function(*arguments, **named))))
+
+        call = len(self.keys)
+        self.keys.append(key)
+        for number, stream, path in self._turns(key, call):
+            report = Report(path, key)
+            end = run_forked(functools.partial(score, stream, report), self.timeout)
+            self._settle(report, end)
+            if number == 0 and not len(read_blob(path)[1]["returned"]):
+                path.unlink()
+                self.keys.pop()
+                return False
+        return True
+
+    def _fork_rest(self, key: str, result: Any, found: list[Holder]) -> Any:
+        """Fork children that go on behind the load; ``result``, in them and in the parent."""
+        self.keys.append(key)
+        for _, stream, path in self._turns(key, 0):
+            report = Report(path, key)
+            child = fork(self.timeout)
+            if child is None:
+                overwrite(found, stream.tokens)
+                self.inside, self.report = True, report
+                return result
+            self._settle(report, child.wait())
+        return result
+
+    def _turns(self, key: str, call: int) -> Iterator[tuple[int, Stream, Path]]:
+        """Streams with their numbers and where to report, as long as there is budget; files are restored between."""
+        snapshot = Snapshot(self.home)
+        for number, stream in enumerate(self.streams):
+            if self.budget <= 0:
+                note_problem(self.folder, f"{key}: the budget ended after {number} of {len(self.streams)} streams")
+                return
+            yield number, stream, call_path(self.folder, call, number)
+            snapshot.restore()
+
+    def _settle(self, report: Report, end: End) -> None:
+        self.budget -= end.cpu_seconds
+        settle(report, end)
+
+    def _loaded(self, name: str, result: Any) -> Any:
+        found = holders([result], self._stream)
+        if not found:
+            return result
+        self._loads += 1
+        if self._loads != self.at_load:
+            return result
+        return self._fork_rest(f"load:{name}#{self._loads}", result, found)
+
+
+def call_path(folder: Path, call: int, number: int) -> Path:
+    """Where the child of a call's ``number``-th stream reports."""
+    return folder / f"call_{call}_{number}"
+
+
+def note_problem(folder: Path, text: str) -> None:
+    """Leave a line for the server."""
+    with (folder / PROBLEMS).open("a") as file:
+        file.write(text.replace("\n", " ") + "\n")
+
+
+def floats(value: Any, depth: int = 0) -> list[float]:
+    """The numbers within a returned value, in order."""
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, (int, float, np.floating)):
+        return [float(value)]
+    if isinstance(value, torch.Tensor):
+        return [float(value)] if value.numel() == 1 else []
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)) and depth < 3:
+        return [number for each in value[:50] for number in floats(each, depth + 1)]
+    return []

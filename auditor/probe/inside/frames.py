@@ -1,0 +1,38 @@
+"""Tell the submission's frames from the libraries' and from ours."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+from auditor.probe.record import Site
+
+PACKED = "<packed>"
+"""File name of code that the submission unpacked and executed."""
+
+_LIBRARIES = (
+    *{f"{prefix}/" for prefix in (sys.prefix, sys.base_prefix) if prefix != "/"},
+    f"{Path(__file__).parents[2]}/",
+    f"{Path(__file__).resolve().parents[2]}/",
+    "<frozen",
+    "<__array_function__",
+)
+
+
+@cache
+def is_submitted(file: str) -> bool:
+    """Whether code compiled from ``file`` is the submission's."""
+    return not file.startswith(_LIBRARIES)
+
+
+def call_site(kind: str, depth: int) -> Site:
+    """The innermost frame of the submission's, ``depth`` frames up or further."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None and not is_submitted(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None:
+        return Site(kind, "", "", 0, 0)
+    code = frame.f_code
+    return Site(kind, code.co_filename.rpartition("/")[2], code.co_name, frame.f_lineno or 0, frame.f_lasti)
