@@ -30,8 +30,12 @@ ITEM_SIZES: Final = {
     "IntStorage": 4,
     "LongStorage": 8,
     "BoolStorage": 1,
+    "UntypedStorage": 1,
 }
 """Bytes per element of the storages that an artifact may hold."""
+
+FLOAT8: Final = "float8_e4m3fn"
+"""The one element type that comes in an untyped storage: it has no storage class of its own, and takes one byte."""
 
 
 DIMENSIONS: Final = 8
@@ -111,6 +115,7 @@ class _Reader(pickle.Unpickler):
             ("collections", "OrderedDict"): OrderedDict,
             ("torch", "Size"): tuple,
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
+            ("torch._utils", "_rebuild_tensor_v3"): self._float8,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
             ("_codecs", "encode"): self._encode,
         }
@@ -119,8 +124,10 @@ class _Reader(pickle.Unpickler):
         """Resolve one of the few globals that a file of tensors needs; refuse all others."""
         if (module, name) in self._makers:
             return self._makers[module, name]
-        if module == "torch" and name in ITEM_SIZES:
+        if name in ITEM_SIZES and module == ("torch.storage" if name == "UntypedStorage" else "torch"):
             return _StorageType(name)
+        if (module, name) == ("torch", FLOAT8):
+            return _FLOAT8
         return _refuse_global(module, name)
 
     def persistent_load(self, pid: Any) -> StorageRef:
@@ -144,6 +151,11 @@ class _Reader(pickle.Unpickler):
     def _tensor(
         self, storage: Any, first: Any, shape: Any, stride: Any, _requires_grad: Any, _hooks: Any, *_more: Any
     ) -> TensorRef:
+        if isinstance(storage, StorageRef) and storage.kind == "UntypedStorage":
+            raise Refused("unsupported-tensor", "a tensor of no declared type lies in an untyped storage")
+        return self._make(storage, first, shape, stride)
+
+    def _make(self, storage: Any, first: Any, shape: Any, stride: Any) -> TensorRef:
         if not (isinstance(storage, StorageRef) and isinstance(first, int) and _ints(shape) and _ints(stride)):
             raise Refused("bad-pickle", "a tensor is declared with something other than a storage and integers")
         tensor = TensorRef(storage, first, tuple(shape), tuple(stride))
@@ -155,6 +167,14 @@ class _Reader(pickle.Unpickler):
         if self._bytes > self._limits.tensor_bytes:
             raise Refused("tensors-too-large", f"the tensors exceed {self._limits.tensor_bytes:,} bytes as float32")
         return tensor
+
+    def _float8(
+        self, storage: Any, first: Any, shape: Any, stride: Any, grad: Any, hooks: Any, *more: Any
+    ) -> TensorRef:
+        untyped = isinstance(storage, StorageRef) and storage.kind == "UntypedStorage"
+        if not untyped or not more or more[0] is not _FLOAT8:
+            raise Refused("unsupported-tensor", f"an untyped storage holds something other than {FLOAT8}")
+        return self._make(storage, first, shape, stride)
 
     def _parameter(self, data: Any, _requires_grad: Any, _hooks: Any) -> Any:
         return data
@@ -171,6 +191,9 @@ class _StorageType:
 
     def __setstate__(self, state: object) -> NoReturn:
         _refuse_state()
+
+
+_FLOAT8: Final = object()  # what the pickle's reference to the type stands for
 
 
 def _refuse_state() -> NoReturn:

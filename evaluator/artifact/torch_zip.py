@@ -66,9 +66,9 @@ def _load(file: io.BytesIO) -> Any:
     def to_array(value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
             raise Refused("unsupported-tensor", f"the artifact's object holds a {type(value).__name__}")
-        # numpy has no bfloat16; widening to float32 is exact.
+        # numpy has neither of these; widening to float32 is exact.
         tensor = value.detach().contiguous()
-        return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+        return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float8_e4m3fn) else tensor).numpy()
 
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)

@@ -175,14 +175,50 @@ marked.add(
 marked.add("no-tensors", "a header without tensors", lambda: canonical.write({}, CONFIG))
 
 families = Group("torch state dict")
-families.add(
-    "unsupported-family",
-    "ternary entries (F11)",
-    lambda: torch_zip.write({"a": {"type": "ternary", "packed": b"\x01", "scale": _SCALE, "shape": [4, 3]}}),
-)
+families.add("unsupported-family", "typed entries of an unknown type", lambda: torch_zip.write({"a": {"type": "int3"}}))
 families.add("unsupported-family", "research export (F10)", lambda: torch_zip.write({"payload": dict(EXPECTED)}))
 families.add("unsupported-family", "rANS (F13)", lambda: torch_zip.write({"__format__": "hybrid_rans_v1"}))
 families.add("unsupported-family", "tensor as a label", lambda: torch_zip.write({"__format__": _SCALE, "step": 3}))
 families.add("unsupported-family", "numbers only", lambda: torch_zip.write({"step": 3, "loss": 2.5}))
 
-GROUPS = [pairs, clean, flat, marked, families]
+_TRITS: dict[str, Any] = {
+    "type": "ternary",
+    "packed": b"\x28\x28",  # ten codes of zero
+    "scale": np.ones(5, np.float16),
+    "shape": [2, 4],
+    "padded_cols": 5,
+    "group_size": 2,
+    "n_trits": 10,
+    "orig_shape": [8],
+}
+
+
+def _trits(**changes: Any) -> Callable[[], bytes]:
+    entry = {key: value for key, value in (_TRITS | changes).items() if value is not None}
+    return lambda: torch_zip.write({"a": entry})
+
+
+low_bit = Group("torch state dict")
+low_bit.add("missing-key", "no codes", _trits(packed=None))
+low_bit.add("missing-key", "codes that are a list", _trits(packed=[1]))
+low_bit.add("missing-key", "no scale", _trits(scale=None))
+low_bit.add("bad-packing", "no shape", _trits(shape=None))
+low_bit.add("bad-packing", "a negative size", _trits(shape=[-2, -4]))
+low_bit.add("bad-packing", "more columns than padded ones", _trits(padded_cols=3))
+low_bit.add("bad-packing", "groups that do not divide the codes", _trits(group_size=3))
+low_bit.add("bad-packing", "groups of nothing", _trits(group_size=0))
+low_bit.add("bad-packing", "another number of codes", _trits(n_trits=11))
+low_bit.add("bad-packing", "another live shape", _trits(orig_shape=[9]))
+low_bit.add("bad-packing", "a byte too few", _trits(packed=b"\x28"))
+low_bit.add("bad-packing", "a byte that is no five digits", _trits(packed=b"\x28\xff"))
+low_bit.add(
+    "bad-packing", "a rotation of no power of two", _trits(turbo=True, group_size=5, scale=np.ones(2, np.float16))
+)
+low_bit.add("bad-packing", "a mask without its signs", _trits(type="ternary_bitmask", packed=b"\xff\xc0"))
+low_bit.add("bad-packing", "half a nibble", lambda: torch_zip.write({"a": _FP4 | {"shape": [3]}}))
+low_bit.add("wrong-scale", "a scale too few", _trits(scale=np.ones(4, np.float16)))
+low_bit.add("wrong-scale", "a scale too few (#1609)", _trits(scale=np.ones(4, np.float16), turbo=True))
+low_bit.add("not-finite", "a scale of infinity", _trits(scale=np.full(5, np.inf, np.float16)))
+_FP4: dict[str, Any] = {"type": "fp4", "packed": np.array([0x88], np.uint8), "scale": _SCALE[:1], "shape": [2]}
+
+GROUPS = [pairs, clean, flat, marked, families, low_bit]

@@ -157,7 +157,6 @@ def test_the_real_baseline_artifact_loads(real_data: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "reason", "words"),
     [
-        ("artifact_pr1609_ternary.ptz", "unsupported-family", "ternary"),
         ("artifact_pr1609_truncated.ptz", "truncated", "261,120 bytes"),
         ("fineweb_1024_bpe.model", "unknown-codec", ""),
         ("fineweb_docs_200.jsonl.xz", "unknown-container", ""),
