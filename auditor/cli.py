@@ -1,7 +1,7 @@
 """Command line of ``audit``.
 
-``audit PR_DIR`` judges a folder; the reserved words ``rules``, ``explain``, ``replay`` and ``sweep`` win over a folder
-of that name (``./rules`` is the folder).
+``audit PR_DIR`` judges a folder; the reserved words of ``COMMANDS`` win over a folder of that
+name (``./rules`` is the folder).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from auditor.board.command import board
 from auditor.exits import Exit
 from auditor.findings import Status, Verdict
 from auditor.report.formats import FORMATS
@@ -179,4 +180,4 @@ def reserved(context: click.Context, arguments: tuple[str, ...]) -> int:
     return Exit.INTERNAL
 
 
-COMMANDS = {"": judge, "rules": list_rules, "explain": explain, "replay": reserved, "sweep": sweep}
+COMMANDS = {"": judge, "rules": list_rules, "explain": explain, "replay": reserved, "sweep": sweep, "board": board}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from auditor.report.document import FindingEntry, Place
 
 _CONTEXT = 3
+_MOST_STEPS = 60
 _MOST_WINDOWS = 12
 
 
@@ -36,7 +37,7 @@ def windows(finding: FindingEntry, sources: Mapping[str, Sequence[str]]) -> tupl
         sources: lines of each file; of a file that is not there, only the steps' own lines are shown.
     """
     steps: list[tuple[Place, tuple[int, str]]] = [
-        (step, (number, step.why)) for number, step in enumerate(finding.path, 1)
+        (step, (number, step.why)) for number, step in enumerate(finding.path[:_MOST_STEPS], 1)
     ]
     if not steps and finding.line:
         steps = [(finding, (0, ""))]

@@ -20,6 +20,8 @@ from auditor.sweep.messages import Answer
 from auditor.sweep.plan import Submitted
 
 _SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, digest TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL,
     verdict TEXT, audit BLOB, code TEXT NOT NULL, shape TEXT NOT NULL, launch TEXT NOT NULL,
