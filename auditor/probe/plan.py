@@ -30,7 +30,8 @@ class Variant:
         name: for the report.
         validation: the validation stream.
         train: another training stream; None keeps the usual one.
-        train_after: start with the usual training stream and change to ``train`` once the artifact is written.
+        train_after: start with the usual training stream and change to ``train`` once the last artifact is written:
+            in the shard and in the memory of the run. ``train`` should be as long as the usual stream.
         environment: settings that differ from the set-up's.
     """
 
@@ -84,6 +85,7 @@ class Setup:
         timeout: CPU seconds that one run may take.
         sidecar: the script reads byte counts from a sidecar of the validation shard.
         distributed: set RANK and WORLD_SIZE as torchrun does.
+        cuda: tensors tell the submission that they are on CUDA.
         preload: installed modules that the script imports, to be loaded once.
         datasets: names of data folders that the script knows.
         tokenizers: names of tokenizer files that the script knows.
@@ -101,6 +103,7 @@ class Setup:
     timeout: float = 150.0
     sidecar: bool = False
     distributed: bool = True
+    cuda: bool = True
     preload: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     tokenizers: tuple[str, ...] = ()

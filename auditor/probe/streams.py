@@ -12,6 +12,8 @@ BOS = 1
 
 FIRST_TEXT_TOKEN = 3
 
+_TRAIN_TOKENS = 100_000
+
 
 def periodic_stream(
     vocabulary: int,
@@ -46,6 +48,11 @@ def periodic_stream(
     tokens[replaced] = random.integers(FIRST_TEXT_TOKEN, vocabulary, size=int(replaced.sum()))
     tokens[::document] = BOS
     return tokens.astype(np.uint16)
+
+
+def training_stream(vocabulary: int, *, seed: int = 5) -> npt.NDArray[np.uint16]:
+    """The usual training stream, uint16 [100,000]: another pattern than the validation stream's, and noisier."""
+    return periodic_stream(vocabulary, _TRAIN_TOKENS, seed=seed, period=61, noise=0.3)
 
 
 def byte_counts(tokens: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

@@ -20,8 +20,8 @@ import torch
 
 from auditor.probe.inside.children import End, fork, run_forked
 from auditor.probe.inside.holders import Holder, holders, overwrite
-from auditor.probe.inside.layout import Snapshot
 from auditor.probe.inside.reporting import Report, attempt, settle
+from auditor.probe.inside.workplace import Snapshot
 from auditor.probe.plan import Stream
 from auditor.sandbox.blob import read_blob
 
@@ -189,13 +189,11 @@ def note_problem(folder: Path, text: str) -> None:
 
 
 def floats(value: Any, depth: int = 0) -> list[float]:
-    """The numbers within a returned value, in order."""
-    if isinstance(value, bool):
-        return []
-    if isinstance(value, (int, float, np.floating)):
+    """The floating-point numbers within a returned value, in order; counts and flags are no scores."""
+    if isinstance(value, (float, np.floating)):
         return [float(value)]
     if isinstance(value, torch.Tensor):
-        return [float(value)] if value.numel() == 1 else []
+        return [float(value)] if value.numel() == 1 and value.is_floating_point() else []
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)) and depth < 3:

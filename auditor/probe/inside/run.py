@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ import numpy as np
 import torch
 
 from auditor.probe.inside import output
+from auditor.probe.inside.artifacts import ArtifactWatch, replace_in_memory
 from auditor.probe.inside.forking import Forks, floats
-from auditor.probe.inside.layout import Layout, Written
 from auditor.probe.inside.mode import Interception
 from auditor.probe.inside.reporting import LoadError, NoMainError, Report, attempt
-from auditor.probe.inside.shims import clock
+from auditor.probe.inside.shims import clock, device
 from auditor.probe.inside.source import Loader
 from auditor.probe.inside.tap import TAP
+from auditor.probe.inside.workplace import Workplace, Written
 from auditor.probe.plan import Setup, Variant
+from auditor.probe.streams import training_stream
 
 _NAME = "submission"
 """Module name of the entry: not ``__main__``, so that the import runs nothing."""
@@ -35,37 +38,76 @@ _TORCHRUN = {
 }
 
 
-def run(layout: Layout, setup: Setup, variant: Variant, report: Report, log: Path, forks: Forks | None) -> None:
-    """Run ``variant`` in this process, which is a child of the server's, and report."""
-    _redirect(log)
-    _environment(layout, setup, variant)
-    written = Written(layout.work)
-    _seed()
-    output.listen()
-    clock.start()
-    TAP.on = True
-    with Interception():
-        outcome = attempt(lambda: _main(layout, setup, forks))
-    if forks is not None and forks.report is not None:  # a child that was forked at a load comes by here as well
-        forks.report.write(outcome)
-    else:
-        report.write(outcome, written.artifacts())
+@dataclass(frozen=True)
+class Run:
+    """One run.
 
+    Attributes:
+        workplace: its files, in place.
+        setup: how it is run.
+        variant: which one.
+        report: where the recording goes.
+        log: where standard output and error go.
+        forks: of the base run's calls; None for other runs.
+        artifacts: how many artifacts the base run wrote; 0 when that is not known.
+        count_artifacts: file in which the base run leaves that number.
+    """
 
-def _main(layout: Layout, setup: Setup, forks: Forks | None) -> list[float]:
-    loader = Loader(setup.rewrites)
-    loader.hook_imports(layout.work)
-    try:
-        module = loader.load(layout.script, _NAME)
-        namespace, main = _find_main(loader, module.__dict__)
-    except NoMainError:
-        raise
-    except BaseException as error:
-        raise LoadError from error
-    _set_attributes(namespace, setup.attributes)
-    if forks is not None:
-        forks.wrap_functions(namespace)
-    return floats(main())
+    workplace: Workplace
+    setup: Setup
+    variant: Variant
+    report: Report
+    log: Path
+    forks: Forks | None
+    artifacts: int
+    count_artifacts: Path
+
+    def run(self) -> None:
+        """Run in this process, which is a child of the server's, and report."""
+        _redirect(self.log)
+        _set_environment(self.workplace, self.setup, self.variant)
+        written = Written(self.workplace.work)
+        watch = self._watch_artifacts()
+        _seed()
+        device.claim_cuda(self.setup.cuda)
+        output.listen()
+        clock.start()
+        TAP.on = True
+        with Interception():
+            outcome = attempt(self._main)
+        if self.forks is not None and self.forks.report is not None:
+            self.forks.report.write(outcome)  # this is a child that was forked at a load
+            return
+        self.report.write(outcome, written.artifacts())
+        if self.artifacts == 0:
+            self.count_artifacts.write_text(str(watch.written))
+
+    def _watch_artifacts(self) -> ArtifactWatch:
+        watch = ArtifactWatch(self.workplace.work)
+        train = self.variant.train
+        if train is not None and self.variant.train_after:
+
+            def change() -> None:
+                self.workplace.write_train(train)
+                replace_in_memory(training_stream(self.setup.vocabulary), train.tokens)
+
+            watch.after(self.artifacts, change)
+        return watch
+
+    def _main(self) -> list[float]:
+        loader = Loader(self.setup.rewrites)
+        loader.hook_imports(self.workplace.work)
+        try:
+            module = loader.load(self.workplace.script, _NAME)
+            namespace, main = _find_main(loader, module.__dict__)
+        except NoMainError:
+            raise
+        except BaseException as error:
+            raise LoadError from error
+        _set_attributes(namespace, self.setup.attributes)
+        if self.forks is not None:
+            self.forks.wrap_functions(namespace)
+        return floats(main())
 
 
 def _find_main(loader: Loader, namespace: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], Any]]:
@@ -90,13 +132,13 @@ def _redirect(log: Path) -> None:
     os.close(file)
 
 
-def _environment(layout: Layout, setup: Setup, variant: Variant) -> None:
+def _set_environment(workplace: Workplace, setup: Setup, variant: Variant) -> None:
     os.environ.update(setup.environment)
-    os.environ.update(layout.environment())
+    os.environ.update(workplace.environment())
     os.environ.update(_TORCHRUN if setup.distributed else {})
     os.environ.update(variant.environment)
-    os.chdir(layout.work)
-    sys.argv = [layout.script.name, *setup.arguments]
+    os.chdir(workplace.work)
+    sys.argv = [workplace.script.name, *setup.arguments]
 
 
 def _seed() -> None:

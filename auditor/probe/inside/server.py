@@ -8,20 +8,17 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import stat
 import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from auditor.probe.inside import tap
-from auditor.probe.job import Job, decode
-from auditor.sandbox.blob import read_blob
+from auditor.probe.job import decode
 from auditor.sandbox.child import send
 
 _STUBS: Mapping[str, str] = {
@@ -35,9 +32,6 @@ _STUBS: Mapping[str, str] = {
 """Programs that submissions start: no GPU to list, nothing to minify, and a compressor that copies."""
 
 
-_WALL_PER_BUDGET = 4.0
-
-
 def main() -> None:
     """Serve one job."""
     job = decode(json.load(sys.stdin))
@@ -47,14 +41,17 @@ def main() -> None:
     _install_programs(base / "bin")
     _preload(job.setup.preload)
 
+    # What imports torch comes behind the hook and the real torch's own late imports.
     from auditor.probe.inside import shims
     from auditor.probe.inside.children import adopt_orphans
+    from auditor.probe.inside.serving import Server
 
     shims.install_all()
     adopt_orphans()
-    meta, arrays = _Server(job, base).serve()
-    arrays["meta"] = np.frombuffer(json.dumps(meta, allow_nan=False).encode(), np.uint8)
-    send(None, arrays)
+    server = Server(job, base)
+    answer = server.serve() | {"recordings": server.meta}
+    text = np.frombuffer(json.dumps(answer, allow_nan=False).encode(), np.uint8)
+    send(None, {**server.arrays, "meta": text})
 
 
 def _install_programs(folder: Path) -> None:
@@ -67,6 +64,7 @@ def _install_programs(folder: Path) -> None:
 
 
 def _preload(modules: tuple[str, ...]) -> None:
+    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is first imported, by torch at the latest
     import torch
 
     torch.set_num_threads(1)
@@ -76,88 +74,6 @@ def _preload(modules: tuple[str, ...]) -> None:
     for name in ("torch._dynamo", "torch._inductor.config", *modules):
         with suppress(Exception):
             importlib.import_module(name)
-
-
-class _Server:
-    def __init__(self, job: Job, base: Path) -> None:
-        from auditor.probe.inside.layout import Layout
-
-        self.job = job
-        self.base = base
-        self.layout = Layout(base.parent / "run", job.setup)
-        self.budget = job.budget
-        self.problems: list[str] = []
-        self.meta: list[Any] = []
-        self.arrays: dict[str, Any] = {}
-
-    def serve(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run everything; (JSON, arrays) for the parent."""
-        full: list[int] = []
-        calls: list[list[int]] = []
-        for number, variant in enumerate(self.job.full):
-            full.append(self._full(number, variant))
-            if number == 0:
-                calls = self._collect_calls()
-        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        meta = {
-            "recordings": self.meta,
-            "full": full,
-            "calls": calls,
-            "cpu_seconds": sum(each.ru_utime + each.ru_stime for each in usage),
-            "problems": self.problems,
-        }
-        return meta, self.arrays
-
-    def _full(self, number: int, variant: Any) -> int:
-        from auditor.probe.inside.children import End, run_forked
-        from auditor.probe.inside.forking import Forks
-        from auditor.probe.inside.reporting import Report, settle
-        from auditor.probe.inside.run import run
-
-        report = Report(self.base / f"full_{number}", "main")
-        if self.budget <= 0:
-            settle(report, End(0, late=True, seconds=0.0, cpu_seconds=0.0))
-            return self._take(report.path)
-        setup, forks = self.job.setup, None
-        if number == 0 and self.job.forked:
-            forks = Forks(
-                streams=self.job.forked,
-                folder=self.base,
-                home=self.layout.home,
-                at_load=self.job.fork_at_load,
-                timeout=setup.timeout,
-                budget=self.budget,
-            )
-        self.layout.build(Path(self.job.root), self.job.files, variant)
-
-        def body() -> None:
-            run(self.layout, setup, variant, report, self.base / f"log_{number}", forks)
-
-        # Forked children's time is not the run's own, but the run waits for them.
-        end = run_forked(body, setup.timeout, _WALL_PER_BUDGET * self.budget if forks is not None else None)
-        settle(report, end)
-        self.budget -= end.cpu_seconds
-        return self._take(report.path)
-
-    def _collect_calls(self) -> list[list[int]]:
-        """The recordings of forked calls, by call and stream."""
-        from auditor.probe.inside.forking import PROBLEMS, call_path
-
-        calls: list[list[int]] = []
-        while call_path(self.base, len(calls), 0).exists():
-            paths = (call_path(self.base, len(calls), number) for number in range(len(self.job.forked)))
-            calls.append([self._take(path) for path in paths if path.exists()])
-        problems = self.base / PROBLEMS
-        self.problems += problems.read_text().splitlines() if problems.exists() else []
-        return calls
-
-    def _take(self, path: Path) -> int:
-        """Keep the recording in ``path``; its number."""
-        meta, arrays = read_blob(path)
-        number = len(self.meta)
-        self.meta.append(meta)
-        self.arrays |= {f"{number}.{name}": array for name, array in arrays.items()}
-        return number
 
 
 if __name__ == "__main__":

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -46,10 +43,7 @@ def _tolerant(register: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def install() -> None:
-    """Patch the compiler's entry points, ``torch.library``, and set triton to interpret."""
-    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is first imported
-    with suppress(ImportError):
-        importlib.import_module("triton.language")
+    """Patch the compiler's entry points and ``torch.library``."""
     replace(torch, compile=_compile)
     replace(torch.compiler, disable=_compile_off, allow_in_graph=_compile_off, reset=nothing)
     replace(torch.compiler, cudagraph_mark_step_begin=nothing, is_compiling=lambda: False)

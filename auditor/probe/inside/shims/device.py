@@ -56,9 +56,18 @@ def _itself(value: Any, *_: Any, **__: Any) -> Any:
     return value
 
 
+_claimed = True
+
+
+def claim_cuda(claimed: bool) -> None:
+    """Whether tensors tell the submission that they are on CUDA; some scripts then use kernels that only a GPU runs."""
+    global _claimed  # noqa: PLW0603 - read by a property of every tensor
+    _claimed = claimed
+
+
 def _is_cuda(tensor: torch.Tensor) -> bool:
     # Libraries must not take CUDA branches; kernels' wrappers in the submission assert that they may.
-    return is_submitted(sys._getframe(1).f_code.co_filename) or bool(_IS_CUDA.__get__(tensor))
+    return (_claimed and is_submitted(sys._getframe(1).f_code.co_filename)) or bool(_IS_CUDA.__get__(tensor))
 
 
 def install() -> None:

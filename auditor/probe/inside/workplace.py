@@ -14,25 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from auditor.probe.plan import Setup, Stream, Variant
-from auditor.probe.streams import byte_counts, periodic_stream
+from auditor.probe.streams import byte_counts, training_stream
 from auditor.probe.tokenizer import toy_tokenizer
 from rules.contest.shards import write_shard
 
 _COPIED_BYTES = 4 << 20
 """Larger files of the submission are linked; the submission's folder is read-only anyway."""
 
-_TRAIN_TOKENS = 100_000
-_TRAIN_SEED = 5
-
-
-def training_stream(setup: Setup) -> Stream:
-    """The usual training stream: another pattern than the validation stream's, and noisier."""
-    tokens = periodic_stream(setup.vocabulary, _TRAIN_TOKENS, seed=_TRAIN_SEED, period=61, noise=0.3)
-    return Stream(tokens)
-
 
 @dataclass(frozen=True)
-class Layout:
+class Workplace:
     """Where a run finds its files.
 
     Attributes:
@@ -105,7 +96,8 @@ class Layout:
     def write_train(self, stream: Stream | None) -> None:
         """Write the training shard, in place where there is one; None for the usual stream."""
         folder = self.work / "data" / "datasets" / self._dataset
-        write_shard(folder / "fineweb_train_000000.bin", (stream or training_stream(self.setup)).tokens)
+        tokens = training_stream(self.setup.vocabulary) if stream is None else stream.tokens
+        write_shard(folder / "fineweb_train_000000.bin", tokens)
 
     def write_validation(self, stream: Stream) -> None:
         """Write the validation shard, and its sidecar where the script reads one."""

@@ -1,0 +1,136 @@
+"""The server's work: one run after another, the base run first."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from auditor.probe.inside.children import End, run_forked
+from auditor.probe.inside.forking import PROBLEMS, Forks, call_path
+from auditor.probe.inside.reporting import Report, settle
+from auditor.probe.inside.run import Run
+from auditor.probe.inside.workplace import Workplace
+from auditor.probe.job import Job
+from auditor.probe.plan import Setup
+from auditor.sandbox.blob import read_blob
+
+_WALL_PER_BUDGET = 4.0
+_BROKEN = {"error", "load-error"}
+_HOPELESS = ("ModuleNotFoundError", "needs Python")
+
+
+class Server:
+    """Runs a job.
+
+    Attributes:
+        meta, arrays: recordings so far, as JSON and arrays named ``NUMBER.NAME``.
+    """
+
+    def __init__(self, job: Job, base: Path) -> None:
+        """``base`` is the server's own folder; runs live beside it."""
+        self._job = job
+        self._base = base
+        self._setup = job.setup
+        self._workplace = Workplace(base.parent / "run", job.setup)
+        self._budget = job.budget
+        self._problems: list[str] = []
+        self.meta: list[dict[str, Any]] = []
+        self.arrays: dict[str, Any] = {}
+
+    def serve(self) -> dict[str, Any]:
+        """Run everything; the JSON for the parent, but the recordings'."""
+        full = [self._base_run()]
+        calls = self._collect_calls()
+        full += [self._take(self._run(number)) for number in range(1, len(self._job.full))]
+        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return {
+            "full": full,
+            "calls": calls,
+            "cpu_seconds": sum(each.ru_utime + each.ru_stime for each in usage),
+            "problems": self._problems,
+        }
+
+    def _base_run(self) -> int:
+        """Run variant 0, under the first assumptions about the machine that it can live with; its number."""
+        first = self._run(0)
+        meta, _ = read_blob(first)
+        if meta["status"] not in _BROKEN or any(mark in meta["error"] for mark in _HOPELESS):
+            return self._take(first)
+        kept = first.rename(first.with_suffix(".first"))
+        for setup, words in _assumptions(self._job.setup, meta["error"]):
+            self._setup = setup
+            again = self._run(0)
+            if read_blob(again)[0]["status"] not in _BROKEN:
+                self._problems.append(f"it runs only {words}")
+                return self._take(again)
+        self._setup = self._job.setup
+        return self._take(kept)
+
+    def _run(self, number: int) -> Path:
+        """Run variant ``number``; where its recording is."""
+        variant = self._job.full[number]
+        report = Report(self._base / f"full_{number}", "main")
+        report.path.unlink(missing_ok=True)
+        if self._budget <= 0:
+            settle(report, End(0, late=True, seconds=0.0, cpu_seconds=0.0))
+            return report.path
+        forks = self._forks() if number == 0 and self._job.forked else None
+        self._workplace.build(Path(self._job.root), self._job.files, variant)
+        counted = self._base / "artifacts"
+        run = Run(
+            workplace=self._workplace,
+            setup=self._setup,
+            variant=variant,
+            report=report,
+            log=self._base / f"log_{number}",
+            forks=forks,
+            artifacts=int(counted.read_text()) if number and counted.exists() else 0,
+            count_artifacts=counted,
+        )
+        # Forked children's time is not the run's own, but the run waits for them.
+        wall = None if forks is None else _WALL_PER_BUDGET * self._budget
+        end = run_forked(run.run, self._setup.timeout, wall)
+        settle(report, end)
+        self._budget -= end.cpu_seconds
+        return report.path
+
+    def _forks(self) -> Forks:
+        for path in self._base.glob("call_*"):
+            path.unlink()
+        return Forks(
+            streams=self._job.forked,
+            folder=self._base,
+            home=self._workplace.home,
+            at_load=self._job.fork_at_load,
+            timeout=self._setup.timeout,
+            budget=self._budget,
+        )
+
+    def _collect_calls(self) -> list[list[int]]:
+        """The recordings of forked calls, by call and stream."""
+        calls: list[list[int]] = []
+        while call_path(self._base, len(calls), 0).exists():
+            paths = (call_path(self._base, len(calls), number) for number in range(len(self._job.forked)))
+            calls.append([self._take(path) for path in paths if path.exists()])
+        problems = self._base / PROBLEMS
+        self._problems += problems.read_text().splitlines() if problems.exists() else []
+        return calls
+
+    def _take(self, path: Path) -> int:
+        """Keep the recording in ``path``; its number."""
+        meta, arrays = read_blob(path)
+        number = len(self.meta)
+        self.meta.append(meta)
+        self.arrays |= {f"{number}.{name}": array for name, array in arrays.items()}
+        return number
+
+
+def _assumptions(setup: Setup, error: str) -> Iterator[tuple[Setup, str]]:
+    """What else a script may take the machine for, the likeliest by its error first."""
+    alone = (replace(setup, distributed=False), "without torchrun's variables")
+    cpu = (replace(setup, cuda=False), "with tensors that are not on CUDA")
+    yield from (alone, cpu) if "DataParallel" in error else (cpu, alone)
+    yield replace(setup, distributed=False, cuda=False), "without torchrun's variables and CUDA tensors"
