@@ -29,7 +29,7 @@ def is_withdrawn(audited: Audited) -> bool:
 
 def is_printed_before(audited: Audited, evidence: Evidence) -> bool:
     """Whether every claimed score was printed before the update ran, by the order of statements in one function."""
-    labels = _claimed_labels(audited)
+    labels = claimed_labels(audited)
     return bool(labels) and all(_precedes(audited, label, evidence) for label in labels)
 
 
@@ -39,7 +39,7 @@ def is_about_a_score(evidence: Evidence) -> bool:
     return not printed or any(_SCORE.search(text) for text in printed)
 
 
-def _claimed_labels(audited: Audited) -> frozenset[str]:
+def claimed_labels(audited: Audited) -> frozenset[str]:
     """Labels of the log lines that print claimed scores; empty when one of them has none."""
     metadata = audited.submission.metadata
     claims = metadata.claimed_bpb if metadata is not None else ()

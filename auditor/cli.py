@@ -16,6 +16,7 @@ import click
 from auditor.board.command import board
 from auditor.exits import Exit
 from auditor.findings import Status, Verdict
+from auditor.probe.command import replay
 from auditor.report.formats import FORMATS
 from auditor.sweep.command import sweep
 
@@ -36,6 +37,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge by the rulings of that day.")
 @click.option("--all-flags", is_flag=True, help="Analyse code that the documented launch leaves off, too.")
 @click.option("--no-probe", is_flag=True, help="Run no experiments on the submission's code.")
+@click.option(
+    "--probe-budget", type=click.FloatRange(min=1), default=120.0, metavar="SECONDS", help="CPU seconds of experiments."
+)
+@click.option("--python", type=_FILE, metavar="EXE", help="Interpreter for the submission's code; it needs torch.")
+@click.option(
+    "--save-evidence",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write counter-examples here, for `audit replay`.",
+)
 @click.option("--strict", is_flag=True, help="Let notes of severity R ask for a review.")
 @click.option("--baseline", type=_FILE, help="An earlier JSON report; what it found does not decide.")
 @click.option("--suppress", type=_FILE, help="Your suppressions, TOML: rule, reason, date; never read from PR_DIR.")
@@ -49,6 +60,9 @@ def judge(
     as_of: datetime.datetime | None,
     baseline: Path | None,
     suppress: Path | None,
+    probe_budget: float,
+    python: Path | None,
+    save_evidence: Path | None,
     *,
     all_flags: bool,
     no_probe: bool,
@@ -56,7 +70,7 @@ def judge(
     no_cache: bool,
 ) -> int:
     """Judge the submission in folder PR_DIR."""
-    from auditor.options import Options
+    from auditor.options import Options, ProbeOptions
 
     options = Options(
         select=frozenset(select),
@@ -65,8 +79,10 @@ def judge(
         all_flags=all_flags,
         strict=strict,
         known=_known(baseline),
+        probe=None if no_probe else ProbeOptions(probe_budget, python, save_evidence),
     )
-    audit = _answer(folder, options, suppress, use_cache=not no_cache)
+    # A cached answer writes no files.
+    audit = _answer(folder, options, suppress, use_cache=not (no_cache or save_evidence))
     _print(audit, style, output)
     return _EXITS[audit.verdict]
 
@@ -171,13 +187,11 @@ def explain(rule: str) -> int:
     return Exit.OK
 
 
-@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("arguments", nargs=-1)
-@click.pass_context
-def reserved(context: click.Context, arguments: tuple[str, ...]) -> int:
-    """Answer a reserved word that has no command yet."""
-    click.echo(f"{context.command_path}: not part of this version; nothing was done", err=True)
-    return Exit.INTERNAL
-
-
-COMMANDS = {"": judge, "rules": list_rules, "explain": explain, "replay": reserved, "sweep": sweep, "board": board}
+COMMANDS = {
+    "": judge,
+    "rules": list_rules,
+    "explain": explain,
+    "replay": replay,
+    "sweep": sweep,
+    "board": board,
+}

@@ -87,6 +87,7 @@ class Finding:
         file, line: where to look first.
         path: how the evidence flows, in order; empty for facts of logs and metadata.
         dormant: the code is there but off under the launch configuration; never counts against the submission.
+        experiment: what running the code showed, one sentence with numbers; empty when nothing ran.
     """
 
     message: str
@@ -94,6 +95,7 @@ class Finding:
     line: int
     path: tuple[Step, ...] = ()
     dormant: bool = False
+    experiment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

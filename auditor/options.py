@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Options:
         strict: notes of severity R decide as well.
         suppressions: the reviewer's.
         known: fingerprints of a baseline.
+        probe: how to run experiments on the submission's code; None runs none.
     """
 
     select: frozenset[str] = frozenset()
@@ -31,3 +33,19 @@ class Options:
     strict: bool = False
     suppressions: tuple[Suppression, ...] = ()
     known: frozenset[str] = field(default_factory=frozenset)
+    probe: ProbeOptions | None = None
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """What a caller may choose about the experiments.
+
+    Attributes:
+        budget: CPU seconds for all of them.
+        python: interpreter for the submission's code; None for ours.
+        evidence: folder that counter-examples are written to; None for nowhere.
+    """
+
+    budget: float = 120.0
+    python: Path | None = None
+    evidence: Path | None = None

@@ -69,15 +69,9 @@ def test_an_uncaught_exception_ends_with_70(tmp_path: Path) -> None:
     assert "RuntimeError: bug" in result.stderr
 
 
-@pytest.mark.parametrize("word", ["replay", "sweep"])
-def test_a_reserved_word_without_a_command_is_no_verdict(word: str) -> None:
-    result = run("audit", word, "some/folder")
-    assert result.returncode == 70
-    assert "nothing was done" in result.stderr
-
-
 @pytest.mark.parametrize(
-    "arguments", [["audit"], ["audit", "no/such/folder"], ["audit", ".", "--select", "no-such-rule"]]
+    "arguments",
+    [["audit"], ["audit", "no/such/folder"], ["audit", ".", "--select", "no-such-rule"], ["audit", "replay", "."]],
 )
 def test_usage_errors_of_audit_end_with_64(arguments: list[str]) -> None:
     result = run(*arguments)

@@ -16,7 +16,7 @@ from auditor.probe.checks import (
     shift,
     total_probability,
 )
-from auditor.probe.layout import Change, Layout
+from auditor.probe.design import Change, Design
 from auditor.probe.match import Match, claims, entries, find_matches, match_claim
 from auditor.probe.record import Recording
 
@@ -40,6 +40,8 @@ class Measured:
         carried: share of late scores that the beginning of the stream moves.
         differing: share of scores that differ from every other score that the run printed.
         moved_artifacts: files that depend on the validation stream and are otherwise the same in every run.
+        single: what changing a single token did, for a smaller counter-example.
+        trained: scores that another training stream moved although every artifact stayed the same.
         executions: runs that were compared.
     """
 
@@ -52,6 +54,8 @@ class Measured:
     carried: float = 0.0
     differing: float = 0.0
     moved_artifacts: tuple[str, ...] = ()
+    single: tuple[tuple[Change, Shift], ...] = ()
+    trained: int = 0
     executions: int = 0
 
     @property
@@ -68,13 +72,13 @@ class Measured:
 
 
 def measure(
-    recordings: Mapping[Change, Recording], layout: Layout, labels: frozenset[str] = frozenset()
+    recordings: Mapping[Change, Recording], design: Design, labels: frozenset[str] = frozenset()
 ) -> Measured | str:
     """Measure the scorer that made the final score.
 
     Args:
         recordings: by what their stream changes; those of the base stream and of its repetition must be there.
-        layout: the streams.
+        design: the streams.
         labels: labels of the claimed score in the submission's logs.
 
     Returns:
@@ -86,25 +90,30 @@ def measure(
         return _why_incomplete(recordings)
     if not claims(base):
         return "the run printed no score"
-    match = match_claim([base, *(r for c, r in whole.items() if c != Change("base"))], layout.targets, labels=labels)
+    match = match_claim([base, *(r for c, r in whole.items() if c != Change("base"))], design.targets, labels=labels)
     if match is None:
         return "no recorded reduction makes the printed score"
     vectors = {change: entries(recording, match) for change, recording in whole.items()}
     reference = vectors[Change("base")]
     if reference is None:  # a match was read from the base run
         raise ValueError("the base run lost its own score")
-    rewritten = {c.position: vector for c, vector in vectors.items() if c.kind == "rewrite"}
-    shifts = [shift(reference, vector, position, layout.targets) for position, vector in sorted(rewritten.items())]
+    shifts = {
+        change: found
+        for change, vector in sorted(vectors.items(), key=lambda pair: (pair[0].position, pair[0].token))
+        if change.position and (found := shift(reference, vector, change.position, design.targets)) is not None
+    }
     return Measured(
         key=base.key,
         match=match,
         score=match.claim.loss or match.claim.bpb or 0.0,
         deterministic=is_deterministic(reference, vectors[Change("repeat")]),
-        shifts=tuple(item for item in shifts if item is not None),
-        totals=_totals(reference, vectors, layout),
-        carried=_carried(reference, vectors, layout),
-        differing=differing(reference, _other_scores(base, match, layout.targets)),
-        moved_artifacts=moved_artifacts(base, repeat, [r for c, r in whole.items() if c.kind == "rewrite"]),
+        shifts=tuple(found for change, found in shifts.items() if change.kind == "rewrite"),
+        totals=_totals(reference, vectors, design),
+        carried=_carried(reference, vectors, design),
+        differing=differing(reference, _other_scores(base, match, design.targets)),
+        moved_artifacts=moved_artifacts(base, repeat, [r for c, r in whole.items() if c.position]),
+        single=tuple((change, found) for change, found in shifts.items() if change.kind == "substitute"),
+        trained=_trained(reference, vectors, whole),
         executions=len(whole),
     )
 
@@ -123,29 +132,38 @@ def moved_artifacts(base: Recording, repeat: Recording, others: Sequence[Recordi
     )
 
 
-def _totals(base: Vector, vectors: Mapping[Change, Vector | None], layout: Layout) -> tuple[Total, ...]:
+def _totals(base: Vector, vectors: Mapping[Change, Vector | None], design: Design) -> tuple[Total, ...]:
     found = []
-    for position in layout.positions:
+    for position in design.positions:
         substituted = {c.token: v for c, v in vectors.items() if c.kind == "substitute" and c.position == position}
         reach = _reach(base, vectors, position)
-        beyond = frozenset[int]() if position == layout.targets else _reach(base, vectors, position + 1)
+        beyond = frozenset[int]() if position == design.targets else _reach(base, vectors, position + 1)
         if not substituted or reach is None or beyond is None:
             continue
-        total = total_probability(base, int(layout.tokens[position]), substituted, position, reach, beyond)
+        total = total_probability(base, int(design.tokens[position]), substituted, position, reach, beyond)
         if total is not None:
             found.append(total)
     return tuple(found)
+
+
+def _trained(base: Vector, vectors: Mapping[Change, Vector | None], runs: Mapping[Change, Recording]) -> int:
+    """Where the swap came before an artifact was written, that artifact changes, and the run proves nothing."""
+    swap, before = runs.get(Change("train")), runs[Change("base")]
+    if swap is None or not before.artifacts:
+        return 0
+    same = all(swap.artifacts.get(n) == d for n, d in before.artifacts.items() if not n.endswith(_TEXT))
+    return len(changed(base, vectors[Change("train")]) or ()) if same else 0
 
 
 def _reach(base: Vector, vectors: Mapping[Change, Vector | None], position: int) -> frozenset[int] | None:
     return changed(base, vectors.get(Change("rewrite", position)))
 
 
-def _carried(base: Vector, vectors: Mapping[Change, Vector | None], layout: Layout) -> float:
+def _carried(base: Vector, vectors: Mapping[Change, Vector | None], design: Design) -> float:
     late = [
         position
-        for position in layout.positions
-        if position > 2 * layout.sequence and Change("rewrite", position) in vectors
+        for position in design.positions
+        if position > 2 * design.sequence and Change("rewrite", position) in vectors
     ]
     if not late:
         return 0.0

@@ -23,8 +23,6 @@ from auditor.report.excerpt import Excerpts
 from auditor.rule import Rule
 from auditor.submission import Log, Setting, Submission
 
-NO_PROBE = "this version runs no experiments"
-
 
 def rule_entries(rules: Sequence[Rule], results: Sequence[RuleResult], submission: Submission) -> tuple[RuleEntry, ...]:
     """One entry per rule; none decides yet on more than its severity."""
@@ -70,6 +68,7 @@ def _finding_entries(result: RuleResult, excerpts: Excerpts) -> tuple[FindingEnt
                 message=finding.message,
                 path=tuple(_step(step, excerpts) for step in finding.path),
                 dormant=finding.dormant,
+                experiment=finding.experiment,
                 fingerprint=base if seen[base] == 1 else f"{base}-{seen[base]}",
             )
         )
@@ -104,8 +103,10 @@ def submission_entry(audited: Audited, digest: str, path: str) -> SubmissionEntr
     )
 
 
-def coverage(audited: Audited, rules: int, incomplete: Iterable[str]) -> Coverage:
-    """What the verdict rests on."""
+def coverage(
+    audited: Audited, rules: int, incomplete: Iterable[str], probe: tuple[ProbeCoverage, tuple[str, ...]]
+) -> Coverage:
+    """What the verdict rests on; ``probe`` are the experiments and the mechanisms that they engaged."""
     submission = audited.submission
     unread = tuple(
         f"{problem.file or 'folder'}{f':{problem.line}' if problem.line else ''}: {problem.message}"
@@ -113,7 +114,7 @@ def coverage(audited: Audited, rules: int, incomplete: Iterable[str]) -> Coverag
     )
     analysed = sum(source.problem is None for source in submission.sources.values())
     static = StaticCoverage(rules, analysed, len(submission.kernels), len(submission.logs), unread, tuple(incomplete))
-    return Coverage(static, ProbeCoverage(ran=False, reason=NO_PROBE))
+    return Coverage(static, *probe)
 
 
 def facts(audited: Audited) -> Facts:

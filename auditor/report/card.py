@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.findings import Condition, Severity, Status, Verdict
-from auditor.report.document import Audit, FindingEntry, Place, RuleEntry, StaticCoverage
+from auditor.report.document import Audit, FindingEntry, Place, ProbeCoverage, RuleEntry, StaticCoverage
 
 CONDITIONS = {
     Condition.CAUSALITY: "C1 causality",
@@ -106,6 +106,14 @@ def looked_at(static: StaticCoverage) -> str:
     """What the static half read, in numbers."""
     counts = ((static.rules, "rule"), (static.sources, "script"), (static.kernels, "kernel"), (static.logs, "log"))
     return "looked at: " + ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+
+
+def experiments(probe: ProbeCoverage) -> str:
+    """What ran of the submission's code, and whether it allows a conclusion."""
+    if not probe.ran:
+        return f"no experiments: {escape(probe.reason)}"
+    ran = f"experiments: {probe.executions} runs of its code ({probe.tier})"
+    return f"{ran}, no conclusion: {escape(probe.reason)}" if probe.reason else ran
 
 
 def escape(text: str) -> str:

@@ -49,6 +49,7 @@ class FindingEntry(Place, frozen=True):
         dormant: off under the documented launch; does not count.
         fingerprint: stable under edits elsewhere in the file; baselines and suppressions name it.
         known: in the baseline; does not decide.
+        experiment: what running the code showed, one sentence with numbers; empty when nothing ran.
     """
 
     message: str
@@ -56,6 +57,12 @@ class FindingEntry(Place, frozen=True):
     dormant: bool = False
     fingerprint: str = ""
     known: bool = False
+    experiment: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The message, and what the experiment showed."""
+        return f"{self.message}; experiment: {self.experiment}" if self.experiment else self.message
 
 
 class RuleEntry(msgspec.Struct, frozen=True):
@@ -127,10 +134,21 @@ class StaticCoverage(msgspec.Struct, frozen=True):
 
 
 class ProbeCoverage(msgspec.Struct, frozen=True):
-    """Experiments on the submission's own code; ``reason`` says why none ran."""
+    """Experiments on the submission's own code.
+
+    Attributes:
+        ran: the submission's code ran, and its score was measured.
+        reason: why none ran, or why what ran allows no conclusion; empty when it does.
+        tier: isolation that was in force.
+        executions: runs of the code, forked calls included.
+        checks: what was measured, one sentence each.
+    """
 
     ran: bool
     reason: str
+    tier: str = ""
+    executions: int = 0
+    checks: tuple[str, ...] = ()
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -174,6 +192,7 @@ class Timing(msgspec.Struct, frozen=True):
 
     read: float
     rules: float
+    probe: float = 0.0
     cached: bool = False
 
 

@@ -56,7 +56,7 @@ def _level(rule: RuleEntry) -> str | None:
 
 
 def _annotation(level: str, rule: RuleEntry, finding: FindingEntry, home: PurePosixPath) -> str:
-    message = escape(finding.message) + "".join(
+    message = escape(finding.sentence) + "".join(
         f"\n{number}. {escape(step.file)}:{step.line}: {escape(step.why)}"
         for number, step in enumerate(finding.path, 1)
     )

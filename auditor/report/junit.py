@@ -50,6 +50,6 @@ def _text(rule: RuleEntry) -> str:
     if rule.suppressed is not None:
         lines.append(f"suppressed: {escape(rule.suppressed)}")
     for finding in active(rule)[:_MOST_FINDINGS]:
-        lines.append(f"{where(finding)}: {escape(finding.message)}")
+        lines.append(f"{where(finding)}: {escape(finding.sentence)}")
         lines += [f"  {number}. {where(step)}: {escape(step.why)}" for number, step in enumerate(finding.path, 1)]
     return "\n".join(lines)

@@ -74,7 +74,7 @@ def _rule(rule: RuleEntry) -> Iterator[str]:
 
 
 def _finding(finding: FindingEntry) -> str:
-    text = f"{code(finding.message)}\n\n"
+    text = f"{code(finding.sentence)}\n\n"
     if not finding.path:
         return text + f"{code(card.where(finding))}" + (f"\n\n{_fence([finding.text])}" if finding.text else "")
     return text + _fence(_path(finding.path))
@@ -103,8 +103,7 @@ def _footer(audit: Audit) -> Iterator[str]:
     static, probe = audit.coverage.static, audit.coverage.probe
     yield from (f"Not read: {code(_shorten(line))}" for line in static.unread[:4])
     yield from (f"Not followed: {code(_shorten(line))}" for line in static.incomplete[:4])
-    experiments = "experiments ran" if probe.ran else f"no experiments: {card.escape(probe.reason)}"
-    yield f"<sub>{card.looked_at(static)}; {experiments}</sub>"
+    yield f"<sub>{card.looked_at(static)}; {card.experiments(probe)}</sub>"
     if audit.verdict is Verdict.CLEAR:
         yield f"<sub>{card.NO_STATEMENT}</sub>"
 

@@ -117,5 +117,6 @@ def context(audit: Audit, sources: Mapping[str, Sequence[str]], most: int) -> di
         "notes": shown(card.notes(audit), sources, most),
         "undecided": card.undecided(audit),
         "dormant": list(dormant(audit))[:20],
+        "experiments": card.experiments(audit.coverage.probe),
         "looked_at": card.looked_at(audit.coverage.static),
     }

@@ -77,7 +77,7 @@ def _result(rule: RuleEntry, finding: FindingEntry) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": rule.rule,
         "level": _LEVELS[rule.status] if rule.severity is Severity.VIOLATION else "note",
-        "message": {"text": finding.message},
+        "message": {"text": finding.sentence},
         "locations": [{"physicalLocation": _location(finding)}],
         "partialFingerprints": {"evidence/v1": finding.fingerprint},
         "baselineState": "unchanged" if finding.known else "new",

@@ -18,6 +18,7 @@ from auditor.report.card import (
     CardRow,
     active,
     escape,
+    experiments,
     looked_at,
     notes,
     rows,
@@ -100,6 +101,8 @@ def _finding(rule: RuleEntry, finding: FindingEntry, *, explain: bool) -> Iterat
     else:
         yield f"{'':{gutter}}--> {escape(finding.file) or 'the folder'}"
     tail = f"{'':{gutter}} ="
+    if finding.experiment:
+        yield f"{tail} experiment: {escape(finding.experiment)}"
     if finding.known:
         yield f"{tail} known: in the baseline"
     if rule.suppressed is not None:
@@ -170,7 +173,8 @@ def _footer(audit: Audit) -> Iterator[str]:
         what = suppression.rule + (f" {suppression.fingerprint}" if suppression.fingerprint else "")
         matched = "" if suppression.matched else " (matches nothing)"
         yield f"suppressed {what}, {suppression.date}: {escape(suppression.reason)}{matched}"
-    yield looked_at(static) + ("; experiments ran" if probe.ran else f"; no experiments: {probe.reason}")
+    yield from (f"measured: {escape(said)}" for said in probe.checks)
+    yield f"{looked_at(static)}; {experiments(probe)}"
     if audit.verdict is Verdict.CLEAR:
         yield NO_STATEMENT
 

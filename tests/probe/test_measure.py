@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import toy_scorers as toy
-from toy_scorers import LAYOUT, Scorer
+from toy_scorers import DESIGN, Scorer
 
 from auditor.probe.checks import honest_changes
-from auditor.probe.layout import Change
+from auditor.probe.design import Change
 from auditor.probe.measure import Measured, measure
 
 HONEST: list[Scorer] = [toy.plain, toy.sliding, toy.score_first, toy.exact_cache, toy.documents]
@@ -20,7 +20,7 @@ UNNORMALISED: list[Scorer] = [toy.hit_only_cache, toy.hashed_cache, toy.oracle_m
 
 
 def measured(scorer: Scorer, *, whole: bool = False) -> Measured:
-    found = measure(toy.recordings(scorer, whole=whole), LAYOUT)
+    found = measure(toy.recordings(scorer, whole=whole), DESIGN)
     assert isinstance(found, Measured), found
     return found
 
@@ -52,7 +52,7 @@ def test_what_is_no_distribution_adds_up_to_more_than_one(scorer: Scorer) -> Non
 
 def test_the_last_token_tells_nothing_when_its_chunk_is_not_trained_on() -> None:
     found = measured(toy.last_chunk_untrained)
-    assert all(item.is_causal for item in found.shifts if item.position > LAYOUT.targets - toy.WINDOW)
+    assert all(item.is_causal for item in found.shifts if item.position > DESIGN.targets - toy.WINDOW)
 
 
 def test_only_state_that_is_carried_along_reaches_later_windows() -> None:
@@ -74,9 +74,9 @@ def test_a_split_at_a_substituted_mark_is_left_out_of_the_sum() -> None:
     """Substituting BOS makes another document; the sum over the others stays a lower bound."""
     found = toy.recordings(toy.documents)
     extra = {
-        Change("substitute", 165, toy.BOS): toy.record(toy.documents, LAYOUT.apply(Change("substitute", 165, toy.BOS)))
+        Change("substitute", 165, toy.BOS): toy.record(toy.documents, DESIGN.apply(Change("substitute", 165, toy.BOS)))
     }
-    totals = measure({**found, **extra}, LAYOUT)
+    totals = measure({**found, **extra}, DESIGN)
     assert isinstance(totals, Measured)
     assert all(total.total < 1.0 + 1e-6 for total in totals.totals)
 
@@ -86,7 +86,7 @@ def test_an_artifact_that_follows_the_validation_text_is_named() -> None:
         change: replace(run, artifacts={"model.ptz": f"{change.kind == 'rewrite'}", "log.txt": f"{change}"})
         for change, run in toy.recordings(toy.train_first, whole=True).items()
     }
-    found = measure(runs, LAYOUT)
+    found = measure(runs, DESIGN)
     assert isinstance(found, Measured)
     assert found.moved_artifacts == ("model.ptz",)
 
@@ -102,7 +102,7 @@ def test_tokens_scored_twice_are_counted_against_the_whole_stream() -> None:
 def test_a_failed_base_run_says_why(status: str) -> None:
     runs = dict(toy.recordings(toy.plain, whole=True))
     failed = replace(runs[Change("base")], status=status, error="Traceback\nKeyError: 'x'")  # type: ignore[arg-type]
-    said = measure({**runs, Change("base"): failed}, LAYOUT)
+    said = measure({**runs, Change("base"): failed}, DESIGN)
     assert isinstance(said, str)
     assert "KeyError" in said
 
@@ -115,4 +115,4 @@ def test_a_score_that_no_reduction_makes_is_not_measured() -> None:
         change: replace(run, lines=(replace(run.lines[0], text="final val_loss:1.00000000"),))
         for change, run in toy.recordings(shrunk, whole=True).items()
     }
-    assert measure(runs, LAYOUT) == "no recorded reduction makes the printed score"
+    assert measure(runs, DESIGN) == "no recorded reduction makes the printed score"

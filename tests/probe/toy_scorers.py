@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from auditor.probe.layout import Change, Layout, call_changes, main_changes, make_layout
+from auditor.probe.design import Change, Design, call_changes, main_changes, make_design
 from auditor.probe.record import Event, Line, Recording, Site
 
 V = 24
 WINDOW = 64
 STRIDE = 16
 BOS = 1
-LAYOUT = make_layout(V, WINDOW)
+DESIGN = make_design(V, WINDOW)
 
 Tokens = npt.NDArray[np.uint16]
 Vector = npt.NDArray[np.float64]
@@ -195,7 +195,7 @@ def record(scorer: Scorer, tokens: Tokens, artifact: str = "model") -> Recording
     return Recording("ok", "", "main", tuple(events), (line,), (), {"model.ptz": artifact})
 
 
-def recordings(scorer: Scorer, *, whole: bool = False, layout: Layout = LAYOUT) -> Mapping[Change, Recording]:
+def recordings(scorer: Scorer, *, whole: bool = False, design: Design = DESIGN) -> Mapping[Change, Recording]:
     """One run per change of the stream."""
-    changes = main_changes(layout) if whole else call_changes(layout)
-    return {change: record(scorer, layout.apply(change)) for change in changes}
+    changes = main_changes(design) if whole else call_changes(design)
+    return {change: record(scorer, design.apply(change)) for change in changes}

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import toy_scorers as toy
-from toy_scorers import LAYOUT
+from toy_scorers import DESIGN
 
-from auditor.probe.layout import Change
+from auditor.probe.design import Change
 from auditor.probe.match import claims, entries, match_claim
 from auditor.probe.record import Event, Line, Recording, Site
 
-BASE = toy.record(toy.sliding, LAYOUT.tokens)
+BASE = toy.record(toy.sliding, DESIGN.tokens)
 
 
 def test_the_score_is_traced_to_its_entries() -> None:
-    match = match_claim([BASE], LAYOUT.targets)
+    match = match_claim([BASE], DESIGN.targets)
     assert match is not None
     vector = entries(BASE, match)
     assert vector is not None
@@ -26,21 +26,21 @@ def test_the_score_is_traced_to_its_entries() -> None:
 
 
 def test_a_padded_layout_is_divided_by_its_nonzero_entries() -> None:
-    match = match_claim([toy.record(toy.documents, LAYOUT.tokens)], LAYOUT.targets)
+    match = match_claim([toy.record(toy.documents, DESIGN.tokens)], DESIGN.targets)
     assert match is not None
     assert match.divisor in {"nonzero", "targets"}
 
 
 def test_a_returned_number_is_a_claim() -> None:
-    values = np.concatenate(list(toy.sliding(LAYOUT.tokens)))
+    values = np.concatenate(list(toy.sliding(DESIGN.tokens)))
     call = replace(BASE, lines=(), returned=(float(values.mean() * 1.7), float(values.mean())))
-    match = match_claim([call], LAYOUT.targets)
+    match = match_claim([call], DESIGN.targets)
     assert match is not None
     assert match.claim.label == "returned[1]"
 
 
 def test_the_claimed_label_wins_over_a_later_line() -> None:
-    plain = toy.record(toy.plain, LAYOUT.tokens)
+    plain = toy.record(toy.plain, DESIGN.tokens)
     later = [Event(Site("sum", "train_gpt.py", "other", 50, 1), e.values, 100 + e.order) for e in plain.events[1:]]
     line = Line(200, plain.lines[0].text.replace("final_int8_zlib_roundtrip_exact", "diagnostic"))
     both = replace(BASE, events=(*BASE.events, *later), lines=(*BASE.lines, line))
@@ -52,24 +52,24 @@ def test_the_claimed_label_wins_over_a_later_line() -> None:
 
 def test_a_coincidence_in_one_run_does_not_survive_the_next() -> None:
     """Another site reproduces the first run's score, and no other's."""
-    match = match_claim([BASE], LAYOUT.targets)
+    match = match_claim([BASE], DESIGN.targets)
     assert match is not None
     stranger = Site("cross-entropy", "train_gpt.py", "train", 3, 1)
     decoy = Event(stranger, np.full(256, match.claim.loss), len(BASE.events) - 1)
-    other = toy.record(toy.sliding, LAYOUT.apply(Change("rewrite", 165)))
+    other = toy.record(toy.sliding, DESIGN.apply(Change("rewrite", 165)))
     runs = [replace(run, events=(decoy, *run.events)) for run in (BASE, other)]
-    found = match_claim(runs, LAYOUT.targets)
+    found = match_claim(runs, DESIGN.targets)
     assert found is not None
     assert found.site == toy.SITE
 
 
 def test_bits_per_byte_alone_are_traced_through_the_counted_bytes() -> None:
-    losses = np.concatenate(list(toy.plain(LAYOUT.tokens)))
-    counted = (LAYOUT.tokens[1:] % 5 + 1).astype(float)
+    losses = np.concatenate(list(toy.plain(DESIGN.tokens)))
+    counted = (DESIGN.tokens[1:] % 5 + 1).astype(float)
     bpb = losses.sum() / np.log(2.0) / counted.sum()
     events = (Event(toy.SITE, losses, 0), Event(replace(toy.SITE, line=43), counted, 1))
     run = Recording("ok", "", "main", events, (Line(2, f"final val_bpb: {bpb:.6f}"),))
-    match = match_claim([run], LAYOUT.targets)
+    match = match_claim([run], DESIGN.targets)
     assert match is not None
     assert match.site == toy.SITE
 

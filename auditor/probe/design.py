@@ -9,16 +9,19 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from auditor.probe.plan import Stream
+from auditor.probe.plan import Stream, Variant
 from auditor.probe.streams import BOS, FIRST_TEXT_TOKEN, periodic_stream
 
 Tokens = npt.NDArray[np.uint16]
-Kind = Literal["base", "repeat", "rewrite", "early", "substitute"]
+Kind = Literal["base", "repeat", "rewrite", "early", "substitute", "train"]
 
 WINDOWS = 4
 """Sequences of the toy validation stream."""
 _QUIET = 24
 """Tokens without noise in front of a tested position, so that statistics of n-grams know what follows."""
+
+_TRAIN_TOKENS = 100_000
+"""As many as the usual training stream has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Change:
 
     Attributes:
         kind: ``base`` and ``repeat`` nothing, ``rewrite`` every token from ``position`` on, ``early`` the first half of
-            the first window, ``substitute`` the token at ``position``.
+            the first window, ``substitute`` the token at ``position``; ``train`` nothing either, but the training
+            stream is another one from the moment when the artifact is written.
         position: of 1..N; 0 where it has no meaning.
         token: the substituted token.
     """
@@ -38,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Design:
     """The base stream and the tested positions.
 
     Attributes:
@@ -59,7 +63,7 @@ class Layout:
         return len(self.tokens) - 1
 
     def apply(self, change: Change) -> Tokens:
-        """The base stream with the change applied; marks of documents stay where they are, so that the layout does."""
+        """The base stream with the change applied; marks of documents stay where they are."""
         tokens = self.tokens.copy()
         if change.kind == "rewrite":
             tokens[change.position :] = self._other(tokens[change.position :], change.position)
@@ -74,6 +78,12 @@ class Layout:
         """The changed stream, its bytes counted by the toy tokenizer."""
         return Stream(self.apply(change))
 
+    def variant(self, change: Change) -> Variant:
+        """A run through the whole ``main``."""
+        swapped = change.kind == "train"
+        train = Stream(periodic_stream(self.vocabulary, _TRAIN_TOKENS, seed=17, period=53)) if swapped else None
+        return Variant(change.kind, self.stream(change), train=train, train_after=swapped)
+
     def _other(self, tokens: Tokens, seed: int) -> Tokens:
         """Another text token in each place of one; special tokens stay."""
         span = self.vocabulary - FIRST_TEXT_TOKEN
@@ -82,8 +92,8 @@ class Layout:
         return np.where(tokens < FIRST_TEXT_TOKEN, tokens, moved).astype(np.uint16)
 
 
-def make_layout(vocabulary: int, sequence: int) -> Layout:
-    """The layout for a toy set-up.
+def make_design(vocabulary: int, sequence: int) -> Design:
+    """The design for a toy set-up.
 
     Args:
         vocabulary: V.
@@ -101,30 +111,33 @@ def make_layout(vocabulary: int, sequence: int) -> Layout:
     )
     quiet = [(max(position - _QUIET, 1), position + 1) for position in wanted]
     tokens = periodic_stream(vocabulary, targets + 1, quiet=quiet)
-    return Layout(vocabulary, sequence, tokens, tuple(p for p in wanted if tokens[p] != BOS))
+    return Design(vocabulary, sequence, tokens, tuple(p for p in wanted if tokens[p] != BOS))
 
 
-def main_changes(layout: Layout) -> tuple[Change, ...]:
+def main_changes(design: Design) -> tuple[Change, ...]:
     """Runs through the whole ``main``: training, quantisation and evaluation, the cheapest proof first."""
-    middle, last, early, *_ = layout.positions
+    middle, last, early, *_ = design.positions
+    other = next(token for token in reversed(candidates(design)) if token != design.tokens[middle])
     return (
         Change("base"),
         Change("repeat"),
         Change("rewrite", last),
         Change("rewrite", middle),
-        Change("rewrite", early),
         Change("early"),
+        Change("train"),
+        Change("substitute", middle, other),
+        Change("rewrite", early),
     )
 
 
-def call_changes(layout: Layout) -> tuple[Change, ...]:
+def call_changes(design: Design) -> tuple[Change, ...]:
     """Runs of a forked scorer: causality at every position, then the candidates position by position."""
-    rewrites = sorted({q for position in layout.positions for q in (position, position + 1) if q <= layout.targets})
+    rewrites = sorted({q for position in design.positions for q in (position, position + 1) if q <= design.targets})
     substitutions = [
         Change("substitute", position, token)
-        for position in layout.positions
-        for token in candidates(layout)
-        if token != layout.tokens[position]
+        for position in design.positions
+        for token in candidates(design)
+        if token != design.tokens[position]
     ]
     return (
         Change("base"),
@@ -135,6 +148,6 @@ def call_changes(layout: Layout) -> tuple[Change, ...]:
     )
 
 
-def candidates(layout: Layout) -> Sequence[int]:
+def candidates(design: Design) -> Sequence[int]:
     """Every token that may stand in place of another; BOS would split the documents anew."""
-    return [token for token in range(layout.vocabulary) if token != BOS]
+    return [token for token in range(design.vocabulary) if token != BOS]

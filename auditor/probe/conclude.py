@@ -1,0 +1,71 @@
+"""The experiments as the audit sees them: results with what was proved, and what was covered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from auditor.findings import RuleResult
+from auditor.options import ProbeOptions
+from auditor.probe.evidence import write_evidence
+from auditor.probe.experiments import Experiments, Session, run_experiments
+from auditor.probe.merge import merge
+from auditor.report.document import ProbeCoverage
+
+if TYPE_CHECKING:
+    from auditor.audited import Audited
+
+_SCORING = "scoring"
+"""What an experiment on a submission without any further mechanism exercises."""
+
+
+def conclude(
+    results: tuple[RuleResult, ...], audited: Audited, options: ProbeOptions
+) -> tuple[tuple[RuleResult, ...], tuple[ProbeCoverage, tuple[str, ...]]]:
+    """Run the experiments.
+
+    Returns:
+        The results, and what was covered: the experiments and the mechanisms that engaged.
+    """
+    experiments = run_experiments(audited, options)
+    if options.evidence is not None:
+        write_evidence(options.evidence, experiments.failures, audited.submission)
+    return merge(results, experiments, audited.submission), covered(experiments)
+
+
+def covered(experiments: Experiments) -> tuple[ProbeCoverage, tuple[str, ...]]:
+    """What the experiments covered, and the mechanisms that engaged."""
+    measured = [item for session in experiments.sessions for item in session.measured]
+    missing = [name for name in experiments.expected if name not in experiments.engaged]
+    reason = experiments.reason
+    if not reason and not experiments.failures and missing:
+        reason = f"not engaged: {', '.join(missing)}"
+    coverage = ProbeCoverage(
+        ran=bool(measured),
+        reason=reason,
+        tier=experiments.sessions[0].tier if experiments.sessions else "",
+        executions=sum(session.executions for session in experiments.sessions),
+        checks=tuple(
+            said
+            for session, settings in zip(experiments.sessions, ("", " with small tables"), strict=False)
+            for said in _checks(session, settings)
+        ),
+    )
+    return coverage, (_SCORING, *experiments.engaged) if measured else ()
+
+
+def _checks(session: Session, settings: str = "") -> Iterator[str]:
+    for item in session.measured:
+        key = item.key + settings
+        worst = max(item.shifts, key=lambda found: found.changed - found.allowed, default=None)
+        if worst is not None:
+            yield (
+                f"{key}: rewriting the tokens from {worst.position} on changed {worst.changed} of {worst.entries} "
+                f"scores, at most {worst.allowed} may change"
+            )
+        if item.totals:
+            sums = [found.total for found in item.totals]
+            yield (
+                f"{key}: the probabilities of {item.totals[0].candidates} tokens add up to "
+                f"{min(sums):.3f}..{max(sums):.3f} at {len(sums)} positions"
+            )

@@ -1,0 +1,69 @@
+"""What experiments can prove, and the rules that say so. Imports nothing heavy: most audits stop here."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auditor.submission import Submission
+
+
+class Kind(enum.StrEnum):
+    """The condition that an experiment found broken."""
+
+    TRAINED = "weights learned from validation text before they were written"
+    LEAK = "a score depends on later tokens"
+    EXCESS = "probabilities add up to more than one"
+    TRAINING_DATA = "the score depends on training data that is not in the artifact"
+
+
+RULES: dict[Kind, tuple[str, ...]] = {
+    Kind.TRAINED: ("prequant-val-ttt", "val-in-training", "calibrate-on-val"),
+    Kind.LEAK: (
+        "slot-on-scored-positions",
+        "slot-shared-context-leak",
+        "ttt-rescore-epochs",
+        "ttt-before-score",
+        "two-pass-rescore",
+        "causal-dependence",
+    ),
+    Kind.EXCESS: (
+        "ngram-target-in-key",
+        "hint-gated-by-target",
+        "oracle-min-nll",
+        "pseudo-probability-expert",
+        "byte-mixture-not-token-normalised",
+        "ngram-not-normalised",
+    ),
+    Kind.TRAINING_DATA: ("training-data-at-eval",),
+}
+"""Rules that such a failure can prove, the first with a static path wins."""
+
+FALLBACK = {
+    Kind.TRAINED: "prequant-val-ttt",
+    Kind.LEAK: "causal-dependence",
+    Kind.EXCESS: "ngram-not-normalised",
+    Kind.TRAINING_DATA: "training-data-at-eval",
+}
+"""The rule when no static path agrees."""
+
+PROVABLE = frozenset(rule for rules in RULES.values() for rule in rules) | frozenset(FALLBACK.values())
+"""Rules that an experiment can prove; when none of them is asked, none runs."""
+
+
+def why_not(asked: Iterable[str], submission: Submission) -> str:
+    """Why experiments would say nothing; empty when they may.
+
+    Args:
+        asked: ids of the rules that are asked.
+        submission: what would run.
+    """
+    if not PROVABLE.intersection(asked):
+        return "no rule that they can prove is asked"
+    if submission.main is None:
+        return "there is no script"
+    if not any("torch" in source.text for source in submission.sources.values()):
+        return "the script does not use torch"
+    return ""

@@ -1,0 +1,71 @@
+"""Run one counter-example again, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.probe.design import Change
+from auditor.probe.evidence import CounterExample
+from auditor.probe.failure import failures_of
+from auditor.probe.kinds import Kind
+from auditor.probe.measure import Measured, measure
+from auditor.probe.plan import Stream
+from auditor.probe.runner import run_probe
+
+if TYPE_CHECKING:
+    from auditor.submission import Submission
+
+_SAME = 1e-3
+"""How far a sum of probabilities may be from the stated one: another processor rounds differently."""
+
+
+def replay(
+    example: CounterExample, submission: Submission, budget: float, python: Path | None = None
+) -> tuple[bool, str]:
+    """Whether the failure shows again, and what was found, one sentence.
+
+    Args:
+        example: the counter-example.
+        submission: the submission that it is about.
+        budget: CPU seconds.
+        python: interpreter for the submission's code; None for ours.
+
+    Raises:
+        EvidenceError: it is about another script.
+        ProbeError: the run broke off.
+        SandboxUnavailable: no acceptable isolation works here.
+    """
+    setup, design = example.setup(submission), example.design()
+    streams = {
+        Change(item.change, item.position, item.token): Stream(np.array(item.tokens, dtype=np.uint16))  # type: ignore[arg-type]
+        for item in example.streams
+    }
+    whole = example.through == "main"
+    through_main = list(streams) if whole else [Change("base")]
+    run = run_probe(
+        submission,
+        setup,
+        full=[replace(design.variant(change), validation=streams[change]) for change in through_main],
+        forked=() if whole else tuple(streams.values()),
+        budget=budget,
+        python=python,
+        fork_at_load=int(example.through.rpartition("#")[2]) if example.through.startswith("load:") else None,
+    )
+    runs = [run.full] if whole else [call.recordings for call in run.calls if call.key == example.through]
+    found = [measure(dict(zip(streams, recordings, strict=False)), design) for recordings in runs]
+    for item in found:
+        for failure in failures_of(item) if isinstance(item, Measured) else ():
+            if failure.kind is Kind[example.kind] and _agrees(failure.expected, example.expected):
+                return True, failure.said
+    reasons = [item for item in found if isinstance(item, str)]
+    return False, reasons[0] if reasons else "the code no longer shows it"
+
+
+def _agrees(found: Mapping[str, float], stated: Mapping[str, float]) -> bool:
+    """The same numbers; sums within rounding."""
+    return found.keys() == stated.keys() and all(abs(found[name] - stated[name]) <= _SAME for name in found)
