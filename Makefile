@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 MINI   := build/mini
 
-.PHONY: demo test check format schema bench bench-gpu clean
+.PHONY: demo test check format schema bench bench-gpu picture clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -40,6 +40,10 @@ schema: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/mixers.py --json benchmarks/results/mixers.json
 	$(BIN)/python benchmarks/mixing_a_model.py --json benchmarks/results/mixing_a_model.json
+
+# The first picture of the README.
+picture: $(STAMP)
+	$(BIN)/python benchmarks/no_model.py --json benchmarks/results/no_model.json --svg docs/no-model.svg
 
 bench-gpu: $(STAMP)
 	$(BIN)/python benchmarks/gpu.py

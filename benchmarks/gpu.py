@@ -27,7 +27,7 @@ from evaluator.artifact.families import canonical
 from evaluator.display import make_display
 from evaluator.evaluation import evaluate
 from evaluator.resolve import Options
-from evaluator.settings import MixerSettings, ScoringSettings, load_eval_preset
+from evaluator.settings import EvalPreset, MixerSettings, ScoringSettings, load_eval_preset
 from evaluator.supervise import Fleet
 from reference_model import GPT, load_preset
 from rules.contest.shards import read_shard, shard_path, write_shard
@@ -51,14 +51,14 @@ def main(tokens: int, nproc: int | None, json_file: Path) -> None:
         artifact = fresh_artifact(Path(folder))
         write_shard(shard_path(Path(folder), "val"), read_shard(real / "fineweb_val_prefix_sp1024.bin")[:tokens])
         for name in ("sliding", "pr1477"):
-            settings = msgspec.structs.replace(load_eval_preset(name), mixer=MixerSettings("pitman_yor"))
+            settings = msgspec.structs.replace(load_eval_preset(name).scoring, mixer=MixerSettings("pitman_yor"))
             options = Options(
                 artifact,
                 preset="pr1477",
                 data=Path(folder),
                 tokenizer=real / "fineweb_1024_bpe.model",
                 fleet=Fleet(processes),
-                settings=settings,
+                scoring=EvalPreset(settings),
                 time_limit=3600,
             )
             runs.append(twice(name, options, settings))

@@ -28,7 +28,7 @@ from rich.table import Table
 from evaluator.display import Lines
 from evaluator.evaluation import evaluate
 from evaluator.resolve import Options
-from evaluator.settings import AdaptSettings, MixerSettings, ScoringSettings, settings_from
+from evaluator.settings import AdaptSettings, EvalPreset, MixerSettings, ScoringSettings, settings_from
 from evaluator.supervise import Fleet
 from mini_contest.settings import BuildSettings
 from mini_contest.training import pack, train_model
@@ -98,7 +98,7 @@ def cell(contest: str, options: Options, settings: ScoringSettings, mixer: str, 
             tokenizer=options.tokenizer,
             contest=options.contest,
             fleet=Fleet(nproc),
-            settings=chosen,
+            scoring=EvalPreset(chosen),
             time_limit=86_400,
         ),
         Quiet(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,22 +10,17 @@ import msgspec
 from rich.console import Console
 
 from auditor.exits import Exit
+from evaluator.compare_cli import compare_presets
 from evaluator.display import make_display
+from evaluator.environment import default_processes
 from evaluator.refusal import Refused
 from evaluator.resolve import AUTO, Options
 from evaluator.scorecard import Scorecard, read_scorecard
-from evaluator.settings import load_eval_preset
+from evaluator.settings import EvalPreset, load_eval_preset
 from evaluator.supervise import Fleet
 
 _PATH = click.Path(path_type=Path)
 _EXITS = {"scored": Exit.OK, "over-bytes": Exit.FAILED, "over-time": Exit.FAILED, "refused": Exit.REFUSED}
-
-
-def default_processes() -> int:
-    """One process per GPU, else one per core up to four (the digest is the same for any number)."""
-    from evaluator.environment import gpu_names
-
-    return len(gpu_names()) or min(len(os.sched_getaffinity(0)), 4)
 
 
 def _known_eval_preset(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -39,7 +33,8 @@ def _known_eval_preset(_context: click.Context, _option: click.Parameter, value:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("artifact", type=_PATH)
+@click.argument("artifact", type=_PATH, required=False)
+@click.option("--model", type=click.Choice(["none"]), help="none: no artifact, a uniform distribution in its place.")
 @click.option("--preset", default=AUTO, show_default=True, help="Model preset; auto: from manifest, header or shapes.")
 @click.option("--data", type=_PATH, help="Folder of the validation shards (fineweb_val_*.bin).")
 @click.option("--tokenizer", type=_PATH, help="SentencePiece model that made the shards.")
@@ -67,9 +62,11 @@ def _known_eval_preset(_context: click.Context, _option: click.Parameter, value:
 @click.option(
     "--allow-unsandboxed", is_flag=True, help="Decode without isolation where no sandbox works; practice only."
 )
+@click.option("--scaled", is_flag=True, help="Shrink the preset with the data and the model; practice only.")
 @click.option("--replay", type=_PATH, help="Repeat the run of this JSON scorecard and compare digests.")
 def score(
-    artifact: Path,
+    artifact: Path | None,
+    model: str | None,
     preset: str,
     data: Path | None,
     tokenizer: Path | None,
@@ -85,21 +82,26 @@ def score(
     time_limit: float | None,
     official: bool,
     allow_unsandboxed: bool,
+    scaled: bool,
     replay: Path | None,
 ) -> int:
     """Score ARTIFACT: load it, run the reference GPT over the validation stream, print the scorecard.
 
     What is not given comes from the manifest beside the artifact (artifact.ptz -> artifact.manifest.json) and is
-    printed. `evaluate pack` makes an artifact from a checkpoint (`./pack` is a file of that name).
+    printed. `evaluate pack` makes an artifact from a checkpoint (`./pack` is a file of that name), and
+    `evaluate --compare` scores one artifact in several ways.
 
     Exit codes: 0 scored within the caps (and, with --replay, the same digest); 1 over a cap (or another digest);
     2 refused artifact or data; 64 usage; 70 internal.
     """
     from evaluator.evaluation import evaluate, lend_processes
 
-    if official and (eval_preset or time_limit or replay):
+    if (artifact is None) != (model == "none"):
+        raise click.UsageError("give an ARTIFACT, or --model none")
+    if official and (eval_preset or time_limit or replay or scaled or model):
         raise click.UsageError(
-            "--official takes all scoring settings from the contest: no --eval-preset, --time-limit, --replay"
+            "--official takes all scoring settings from the contest: "
+            "no --eval-preset, --time-limit, --replay, --scaled, --model"
         )
     fleet = _fleet(nproc, nnodes, node_rank, master)
     options = Options(
@@ -114,6 +116,7 @@ def score(
         official=official,
         time_limit=time_limit,
         allow_unsandboxed=allow_unsandboxed,
+        scaled=scaled,
     )
     for file in (json_file, html_file):
         if file is not None and str(file) != "-" and not file.parent.is_dir():
@@ -172,7 +175,7 @@ def _read_replay(path: Path) -> Scorecard:
         card = read_scorecard(path.read_bytes())
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{path} is no scorecard: {error}") from None
-    if card.digest is None or card.scoring is None or card.model is None:
+    if card.digest is None or card.scoring is None:
         raise click.UsageError(f"{path} holds no score to replay ({card.status})")
     return card
 
@@ -183,7 +186,8 @@ def _as_in(options: Options, card: Scorecard) -> Options:
     from reference_model import preset_names
 
     preset = card.model.preset if card.model and card.model.preset in preset_names() else options.preset
-    return replace(options, settings=card.scoring, contest=options.contest or card.contest, preset=preset)
+    scoring = EvalPreset(card.scoring, card.published) if card.scoring else None
+    return replace(options, scoring=scoring, scaled=False, contest=options.contest or card.contest, preset=preset)
 
 
 def _fleet(nproc: int | None, nnodes: int | None, node_rank: int | None, master: str | None) -> Fleet:
@@ -223,4 +227,4 @@ def pack(
     return Exit.OK
 
 
-COMMANDS = {"": score, "pack": pack}
+COMMANDS = {"": score, "pack": pack, "--compare": compare_presets}

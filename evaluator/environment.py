@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -40,3 +41,8 @@ def _cpu() -> str:
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
+
+
+def default_processes() -> int:
+    """One process per GPU, else one per core up to four (the digest is the same for any number)."""
+    return len(gpu_names()) or min(len(os.sched_getaffinity(0)), 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import threading
 import time
@@ -16,14 +17,16 @@ from evaluator.display import Display
 from evaluator.job import Job, Progress, Ready, Underway
 from evaluator.refusal import Refused, refusing
 from evaluator.resolve import AUTO, Options, Plan, missing_for_official, resolve
+from evaluator.scaling import scale
 from evaluator.scorecard import Scorecard, Size, Status, make_score
 from evaluator.size import count_code
-from evaluator.stream import ValidationStream, open_stream
+from evaluator.stream import ValidationStream, open_stream, refusing_data
 from evaluator.summary import Fitted, Run
 from evaluator.supervise import assist, supervise
 from evaluator.verify import StreamFacts, verify_stream
 from reference_model import GPTConfig, NameMap, load_names, load_preset, preset_names, state_layout
 from rules.contest.completeness import Coverage as DataCoverage
+from rules.contest.shards import find_shards, read_shard
 
 
 def evaluate(options: Options, display: Display) -> Scorecard:
@@ -37,7 +40,7 @@ def evaluate(options: Options, display: Display) -> Scorecard:
         contest = plan.profile.name
         for line in plan.defaults:
             display.note(f"default: {line}")
-        display.note(f"scoring settings: {plan.settings_from}")
+        display.note(f"scoring settings: {plan.scoring_from}")
         with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
             return _evaluate(options, plan, Path(folder), display)
     except Refused as refused:
@@ -69,26 +72,43 @@ class _Prepared:
 
 def _prepare(options: Options, plan: Plan, folder: Path, display: Display) -> _Prepared:
     """Decode the artifact, find its model, count the bytes."""
-    display.stage("decode the artifact")
     clock = time.monotonic()
-    try:
-        decoded = decode(options.artifact, folder, allow_unsandboxed=options.allow_unsandboxed)
-    except SandboxUnavailable as error:
-        raise Refused("no-sandbox", f"{error}; --allow-unsandboxed does without, for files you trust") from None
-    fitted = _fit(decoded, plan.preset)
+    decoded = None if options.artifact is None else _decode(options.artifact, options, folder, display)
+    fitted = None if decoded is None else _fit(decoded, plan.preset)
+    scaled: tuple[str, ...] = ()
+    if options.scaled:
+        scoring, scaled = scale(plan.scoring, _positions(plan), fitted.config.context_len if fitted else None)
+        plan = dataclasses.replace(plan, scoring=scoring)
+        for line in scaled:
+            display.note(f"scaled: {line}")
     files, code_digest = count_code(plan.code)
-    size = Size(plan.profile.caps.total_bytes, decoded.artifact_bytes, sum(files.values()), files)
+    size = Size(plan.profile.caps.total_bytes, decoded.artifact_bytes if decoded else 0, sum(files.values()), files)
     job = Job(
         folder=str(folder),
-        tensors=str(decoded.tensors),
-        names=dict(fitted.names),
-        config=fitted.config.to_mapping(),
-        settings=plan.settings,
+        tensors=str(decoded.tensors) if decoded else "",
+        names=dict(fitted.names) if fitted else {},
+        config=fitted.config.to_mapping() if fitted else None,
+        settings=plan.scoring.scoring,
         data=str(plan.data.resolve()),
         tokenizer=str(plan.tokenizer.resolve()),
         contest=plan.profile.name,
+        published=plan.scoring.published,
     )
-    return _Prepared(job, Run(options, plan, decoded, fitted, size, code_digest, time.monotonic() - clock))
+    return _Prepared(job, Run(options, plan, decoded, fitted, size, code_digest, time.monotonic() - clock, scaled))
+
+
+def _decode(artifact: Path, options: Options, folder: Path, display: Display) -> Decoded:
+    display.stage("decode the artifact")
+    try:
+        return decode(artifact, folder, allow_unsandboxed=options.allow_unsandboxed)
+    except SandboxUnavailable as error:
+        raise Refused("no-sandbox", f"{error}; --allow-unsandboxed does without, for files you trust") from None
+
+
+def _positions(plan: Plan) -> int:
+    """Positions of the validation stream, from its shards alone."""
+    with refusing_data():
+        return sum(len(read_shard(shard)) for shard in find_shards(plan.data, "val")) - 1
 
 
 def _evaluate(options: Options, plan: Plan, folder: Path, display: Display) -> Scorecard:

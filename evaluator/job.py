@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from evaluator.settings import ScoringSettings
+from evaluator.settings import Published, ScoringSettings
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -22,20 +22,23 @@ class Job(msgspec.Struct, frozen=True):
         folder: private folder of this run: ``events.jsonl``, ``go``, ``nll.npy``.
         tensors: safetensors file of the decoded artifact.
         names: canonical tensor name -> name in ``tensors``.
-        config: the model configuration, as :meth:`GPTConfig.to_mapping` gives it.
+        config: the model configuration, as :meth:`GPTConfig.to_mapping` gives it; None: no model, a uniform
+            distribution over the tokenizer's vocabulary.
         settings: how to score.
         data, tokenizer: validation shards and SentencePiece model.
         contest: name of the contest profile.
+        published: the published system to run in place of the score-first loop, or None.
     """
 
     folder: str
     tensors: str
     names: dict[str, str]
-    config: dict[str, Any]
+    config: dict[str, Any] | None
     settings: ScoringSettings
     data: str
     tokenizer: str
     contest: str
+    published: Published | None = None
 
     @property
     def events(self) -> Path:
@@ -109,7 +112,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
         total: summed score in quanta, second scores included.
         scored: number of scores.
         phases: seconds that rank 0 spent per phase.
-        proofs: position, ``|sum - 1|`` and ``|p - credited p|`` where the whole distribution was summed up.
+        sums: position, ``sum_v p(v)`` and ``|p - credited p|`` where the whole distribution was summed up.
         steps: optimiser steps of test-time training.
         adapted: parameters that adapted.
     """
@@ -119,7 +122,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     scored: int
     credited_bytes: int
     phases: dict[str, float]
-    proofs: list[tuple[int, float, float]]
+    sums: list[tuple[int, float, float]]
     steps: int
     adapted: int
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluator.manifest import beside, read_manifest
+from evaluator.manifest import Manifest, beside, read_manifest
 from evaluator.refusal import Refused, refusing
-from evaluator.settings import ScoringSettings, load_eval_preset, settings_from
+from evaluator.settings import EvalPreset, load_eval_preset, settings_from
 from evaluator.supervise import Fleet
 from rules.contest.profile import ContestProfile, load_profile
 
@@ -20,7 +20,7 @@ class Options:
     """What the caller asked for; None where the manifest or the contest may answer.
 
     Attributes:
-        artifact: the artifact.
+        artifact: the artifact; None for no model at all, a uniform distribution.
         preset: name of a model preset, or ``"auto"``.
         data, tokenizer: validation shards and SentencePiece model.
         code: files and folders whose bytes count.
@@ -29,11 +29,12 @@ class Options:
         fleet: processes.
         official: whether an official score is wanted.
         time_limit: seconds, in place of the contest's cap; practice only.
-        settings: scoring settings in place of a preset (replay).
+        scoring: how to score, in place of a preset's name (comparison, replay).
+        scaled: whether the preset shrinks with the data and the model (:mod:`evaluator.scaling`); practice only.
         allow_unsandboxed: whether the artifact may be decoded without isolation where none works; practice only.
     """
 
-    artifact: Path
+    artifact: Path | None
     preset: str = AUTO
     data: Path | None = None
     tokenizer: Path | None = None
@@ -43,7 +44,8 @@ class Options:
     fleet: Fleet = field(default_factory=Fleet)
     official: bool = False
     time_limit: float | None = None
-    settings: ScoringSettings | None = None
+    scoring: EvalPreset | None = None
+    scaled: bool = False
     allow_unsandboxed: bool = False
 
 
@@ -55,8 +57,8 @@ class Plan:
         profile: the contest.
         preset: name of a model preset, or ``"auto"``.
         data, tokenizer, code: as in :class:`Options`.
-        settings: how to score.
-        settings_from: where the settings come from, for a reader.
+        scoring: how to score.
+        scoring_from: where that comes from, for a reader.
         time_limit: seconds.
         defaults: what was filled in, as lines for a reader.
     """
@@ -66,8 +68,8 @@ class Plan:
     data: Path
     tokenizer: Path
     code: tuple[Path, ...]
-    settings: ScoringSettings
-    settings_from: str
+    scoring: EvalPreset
+    scoring_from: str
     time_limit: float
     defaults: tuple[str, ...]
 
@@ -75,7 +77,9 @@ class Plan:
 def missing_for_official(options: Options) -> list[str]:
     """What an official score lacks that can be told from the options alone; empty if nothing."""
     gaps = []
-    if options.eval_preset or options.settings:
+    if options.artifact is None:
+        gaps.append("there is no artifact")
+    if options.eval_preset or options.scoring or options.scaled:
         gaps.append("no scoring setting may be given: the contest's own are used")
     if options.time_limit is not None:
         gaps.append("no time limit may be given: the contest's own is used")
@@ -96,7 +100,7 @@ def resolve(options: Options) -> Plan:
     Raises:
         Refused: nothing says where the data are, or a name is unknown.
     """
-    manifest, path = read_manifest(options.artifact)
+    manifest, path = (Manifest(), None) if options.artifact is None else read_manifest(options.artifact)
     defaults: list[str] = []
 
     def default(option: str, value: str | None) -> str | None:
@@ -129,14 +133,15 @@ def resolve(options: Options) -> Plan:
             default("--code", entry)
 
     eval_preset = options.eval_preset
-    if options.official or (eval_preset is None and manifest.eval_preset is None and options.settings is None):
-        settings, source = settings_from(profile.scoring, f"contest {profile.name}"), f"contest {profile.name}"
-    elif options.settings is not None:
-        settings, source = options.settings, "the replayed scorecard"
+    if options.official or (eval_preset is None and manifest.eval_preset is None and options.scoring is None):
+        source = f"contest {profile.name}"
+        scoring = EvalPreset(settings_from(profile.scoring, source))
+    elif options.scoring is not None:
+        scoring, source = options.scoring, "as given"
     else:
         eval_preset = eval_preset or default("--eval-preset", manifest.eval_preset)
         with refusing("unknown-eval-preset"):
-            settings = load_eval_preset(str(eval_preset))
+            scoring = load_eval_preset(str(eval_preset))
         source = f"evaluation preset {eval_preset}"
     return Plan(
         profile=profile,
@@ -144,8 +149,8 @@ def resolve(options: Options) -> Plan:
         data=data,
         tokenizer=tokenizer,
         code=code,
-        settings=settings,
-        settings_from=source,
+        scoring=scoring,
+        scoring_from=source,
         time_limit=profile.caps.eval_seconds if options.time_limit is None else options.time_limit,
         defaults=tuple(defaults),
     )

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from evaluator.ledger import QUANTUM, Nanonats
-from evaluator.settings import ScoringSettings
+from evaluator.settings import Published, ScoringSettings
 
 SCHEMA_VERSION = 1
 
@@ -129,11 +129,13 @@ class Normalisation(msgspec.Struct, frozen=True):
 
     Attributes:
         positions: where.
+        sums: ``sum_v p(v)`` there; anything but 1 is no probability (C2).
         max_sum_error: largest ``|sum_v p(v) - 1|``.
         max_target_error: largest difference between the credited probability and the distribution's.
     """
 
     positions: tuple[int, ...]
+    sums: tuple[float, ...]
     max_sum_error: float
     max_target_error: float
 
@@ -179,6 +181,8 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     artifact: Artifact | None = None
     model: Model | None = None
     scoring: ScoringSettings | None = None
+    published: Published | None = None
+    scaled: tuple[str, ...] = ()
     normalisation: Normalisation | None = None
     processes: int = 0
     environment: dict[str, str] = {}

@@ -109,6 +109,48 @@ class ScoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("micro_batch and gradient_rows must be positive")
 
 
+Condition = Literal["C1", "C2", "C3", "C4"]
+
+
+class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A system run as it was published, violations included (:mod:`evaluator.violations`).
+
+    Not a part of :class:`ScoringSettings`: a contest's settings cannot even express one.
+
+    Attributes:
+        system: name of a module of :mod:`evaluator.violations.systems`.
+        breaks: what is broken, by condition; one line each.
+        legal: name of the evaluation preset that is its honest counterpart.
+        drop_tail: whether only whole windows' worth of the stream is scored, as most of the published code does.
+        settings: values of fields of that module's ``Settings``.
+    """
+
+    system: str
+    breaks: dict[Condition, str]
+    legal: str
+    drop_tail: bool = True
+    settings: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if not self.breaks:
+            raise ValueError("what breaks no condition needs no table [published]")
+
+
+class EvalPreset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An evaluation preset: one file.
+
+    Attributes:
+        scoring: how to score.
+        published: how the published system departs from the score-first loop; None for everything legal.
+        positions: positions of the stream that the numbers of the preset were chosen for; scaling
+            (:mod:`evaluator.scaling`) goes by the ratio to it.
+    """
+
+    scoring: ScoringSettings
+    published: Published | None = None
+    positions: int = 62_021_632
+
+
 def settings_from(mapping: Mapping[str, Any], source: str) -> ScoringSettings:
     """``mapping`` as validated settings.
 
@@ -127,13 +169,25 @@ def eval_preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_eval_preset(name: str) -> ScoringSettings:
+def load_eval_preset(name: str) -> EvalPreset:
     """The evaluation preset ``name``; a name that ends in ``.toml`` is a file of one's own.
+
+    A file may name another preset as its ``base``; its tables are laid over that one's.
 
     Raises:
         ValueError: no such preset (the message names those there are), or the file is no TOML.
         Refused: a setting in it cannot be.
     """
+    tables = _tables(name)
+    if "scoring" not in tables:
+        raise ValueError(f"{name} has no table [scoring]")
+    try:
+        return msgspec.convert(tables, EvalPreset)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise Refused("bad-settings", f"evaluation preset {name}: {error}") from None
+
+
+def _tables(name: str) -> dict[str, Any]:
     if name.endswith(".toml"):
         try:
             text = Path(name).read_text(encoding="utf-8")
@@ -144,6 +198,11 @@ def load_eval_preset(name: str) -> ScoringSettings:
     else:
         raise ValueError(f"no evaluation preset {name!r}; there are {', '.join(eval_preset_names())}, or FILE.toml")
     tables = tomllib.loads(text)
-    if "scoring" not in tables:
-        raise ValueError(f"{name} has no table [scoring]")
-    return settings_from(tables["scoring"], f"evaluation preset {name}")
+    base = tables.pop("base", None)
+    return tables if base is None else _laid_over(_tables(str(base)), tables)
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above``, with what it leaves out from ``below``, table by table."""
+    both = {key: _laid_over(below[key], above[key]) for key in above if isinstance(below.get(key), dict)}
+    return {**below, **above, **both}

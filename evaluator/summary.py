@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from evaluator.artifact import Decoded
 from evaluator.environment import environment
-from evaluator.job import Job
+from evaluator.job import Done, Job
 from evaluator.ledger import QUANTUM
 from evaluator.resolve import Options, Plan
 from evaluator.scorecard import (
@@ -42,6 +42,10 @@ UNSEEN_FIELDS = (
 """Settings of a model that no shape of a tensor reveals; a wrong one loads without error, so they are shown."""
 
 
+_NO_MODEL = "none"
+"""In place of the digests of artifact and model where there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """The model that the artifact's tensors fit."""
@@ -57,11 +61,12 @@ class Run:
 
     options: Options
     plan: Plan
-    decoded: Decoded
-    fitted: Fitted
+    decoded: Decoded | None
+    fitted: Fitted | None
     size: Size
     code_digest: str
     decode_seconds: float
+    scaled: tuple[str, ...]
 
     def scorecard(self, outcome: Outcome, job: Job, verified: tuple[ValidationStream, StreamFacts] | None) -> Scorecard:
         """The scorecard of a run that ended one way or the other."""
@@ -70,7 +75,7 @@ class Run:
         devices = outcome.ready.devices if outcome.ready else ()
         card = Scorecard(
             status=self._status(outcome),
-            label="official" if complete and self.options.official and done and done.exactly_once else "practice",
+            label="official" if complete and self._may_be_official(done) else "practice",
             unofficial=self._unofficial(outcome),
             contest=plan.profile.name,
             message=outcome.message or None,
@@ -84,7 +89,9 @@ class Run:
             ),
             artifact=self._artifact(),
             model=self._model(done.adapted if done else 0),
-            scoring=plan.settings,
+            scoring=job.settings,
+            published=job.published,
+            scaled=self.scaled,
             processes=len(devices),
             environment=environment(", ".join(sorted(set(devices)))),
             chunks=_chunks(outcome),
@@ -94,12 +101,12 @@ class Run:
         stream, facts = verified
         nll = np.load(job.scores, allow_pickle=False)
         digests = Digests(
-            artifact=self.decoded.sha256,
+            artifact=self.decoded.sha256 if self.decoded else _NO_MODEL,
             data=digest_of([facts.tokens_sha256, facts.bytes_sha256]),
             tokenizer=facts.tokenizer_sha256,
-            model=digest_of(self.fitted.config.to_mapping()),
+            model=digest_of(job.config) if job.config else _NO_MODEL,
             code=self.code_digest,
-            settings=digest_of(plan.settings),
+            settings=digest_of([job.settings, job.published] if job.published else job.settings),
         )
         score = make_score(done.total, done.scored, done.credited_bytes)
         return replace(
@@ -116,7 +123,7 @@ class Run:
                 notes=(facts.completeness.evidence,),
             ),
             digests=digests,
-            normalisation=_normalisation(done.proofs),
+            normalisation=_normalisation(done.sums),
             histogram=histogram(nll),
             message=_over_bytes(self.size),
             reason="over-bytes" if self.size.total > self.size.limit else None,
@@ -130,17 +137,28 @@ class Run:
         return "over-bytes" if self.size.total > self.size.limit else "scored"
 
     def _unofficial(self, outcome: Outcome) -> tuple[str, ...]:
+        if self.plan.scoring.published:
+            return tuple(f"breaks {which}: {how}" for which, how in self.plan.scoring.published.breaks.items())
         if not self.options.official:
             return ("practice: --official was not given",)
         if outcome.done and not outcome.done.exactly_once:
             return ("not every position was scored exactly once",)
         return ()
 
-    def _artifact(self) -> Artifact:
+    def _may_be_official(self, done: Done | None) -> bool:
+        if self.plan.scoring.published or self.scaled or self.fitted is None:
+            return False
+        return self.options.official and done is not None and done.exactly_once
+
+    def _artifact(self) -> Artifact | None:
         d = self.decoded
+        if d is None:
+            return None
         return Artifact(d.codec, d.container, d.family, d.raw_bytes, len(d.shapes), d.tier, d.notes)
 
-    def _model(self, adapted: int) -> Model:
+    def _model(self, adapted: int) -> Model | None:
+        if self.fitted is None:
+            return None
         config = self.fitted.config.to_mapping()
         unseen = tuple(f"{name} = {config[name]}" for name in UNSEEN_FIELDS if name in config)
         return Model(self.fitted.preset, num_parameters(self.fitted.config), adapted, config, unseen)
@@ -169,9 +187,8 @@ def _over_bytes(size: Size) -> str | None:
     return f"{size.total:,} bytes are {size.total - size.limit:,} over the cap of {size.limit:,}"
 
 
-def _normalisation(proofs: list[tuple[int, float, float]]) -> Normalisation | None:
-    if not proofs:
+def _normalisation(sums: list[tuple[int, float, float]]) -> Normalisation | None:
+    if not sums:
         return None
-    return Normalisation(
-        tuple(position for position, _, _ in proofs), max(p[1] for p in proofs), max(p[2] for p in proofs)
-    )
+    positions, masses, target_errors = zip(*sums, strict=True)
+    return Normalisation(positions, masses, max(abs(mass - 1.0) for mass in masses), max(target_errors))

@@ -43,8 +43,10 @@ class Fleet:
     node_rank: int = 0
     master: str = ""
 
-    def command(self, job: Path) -> list[str]:
-        """The program to start; a single process needs no torchrun."""
+    def command(self, job: Path, *, published: bool = False) -> list[str]:
+        """The program to start; a single process needs no torchrun, and a published system is always one."""
+        if published:
+            return [sys.executable, "-m", "evaluator.violations.worker", str(job)]
         if self.nproc == 1 and self.nnodes == 1:
             return [sys.executable, "-m", "evaluator.worker", str(job)]
         options = ["--standalone"]
@@ -129,7 +131,7 @@ def _start(job: Job, fleet: Fleet) -> subprocess.Popen[bytes]:
     )
     with (Path(job.folder) / "workers.log").open("wb") as output:
         return subprocess.Popen(
-            fleet.command(job.save()),
+            fleet.command(job.save(), published=job.published is not None),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

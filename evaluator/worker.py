@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from evaluator.mixer.base import Int32, Mixer
 from evaluator.processes import die_with_parent
 from evaluator.refusal import Refused, refusing
 from evaluator.scoring.adapt import Adapter
-from evaluator.scoring.loop import score_stream
+from evaluator.scoring.loop import Predictor, score_stream
 from evaluator.scoring.network import Network
 from evaluator.scoring.ranks import Ranks
+from evaluator.scoring.uniform import Uniform
 from evaluator.scoring.windows import plan_windows
 from evaluator.stream import ValidationStream, open_stream
 from reference_model import GPT, GPTConfig
@@ -43,8 +45,10 @@ def make_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def load_model(job: Job, device: torch.device) -> GPT:
+def load_model(job: Job, device: torch.device) -> GPT | None:
     """The model with the artifact's weights, in evaluation mode, in the precision of the contest (bf16 on GPUs)."""
+    if job.config is None:
+        return None
     config = GPTConfig.from_mapping(job.config)
     with torch.device("meta"):
         model = GPT(config)
@@ -57,8 +61,12 @@ def load_model(job: Job, device: torch.device) -> GPT:
     return model.to(device).eval()
 
 
-def run(job: Job, ranks: Ranks) -> None:
-    """Score the job's stream; rank 0 reports and leaves the scores in the job's folder."""
+def open_when_told(job: Job, ranks: Ranks) -> tuple[GPT | None, ValidationStream, float]:
+    """Load the model, report, wait for the parent's ``go``; then open the data and say how long that took.
+
+    Raises:
+        Refused: the data cannot be scored.
+    """
     model = load_model(job, ranks.device)
     devices = ranks.devices()  # returns when everyone is ready
     if ranks.rank == 0:
@@ -69,14 +77,32 @@ def run(job: Job, ranks: Ranks) -> None:
 
     clock = time.perf_counter()
     stream = open_stream(Path(job.data), Path(job.tokenizer), load_profile(job.contest))
+    return model, stream, time.perf_counter() - clock
+
+
+def vocabulary(model: GPT | None, stream: ValidationStream) -> int:
+    """Size of the distribution: the model's, else the tokenizer's.
+
+    Raises:
+        Refused: the data hold tokens outside it.
+    """
+    size = model.config.vocab_size if model else stream.tokenizer.vocab_size
     largest = int(stream.tokens.max())
-    if largest >= model.config.vocab_size:
-        raise Refused("vocabulary-mismatch", f"the data hold token {largest}, the model has {model.config.vocab_size}")
+    if largest >= size:
+        raise Refused("vocabulary-mismatch", f"the data hold token {largest}, the model has {size}")
+    return size
+
+
+def run(job: Job, ranks: Ranks) -> None:
+    """Score the job's stream; rank 0 reports and leaves the scores in the job's folder."""
+    model, stream, read = open_when_told(job, ranks)
+    clock = time.perf_counter()
+    vocab_size = vocabulary(model, stream)
     settings = job.settings
     plan = plan_windows(settings.windows, stream.positions)
     with refusing("bad-settings"):
-        mixer, hints, needs_entropy = _mixer(job, stream, model.config.vocab_size, ranks)
-    read = time.perf_counter() - clock
+        mixer, hints, needs_entropy = _mixer(job, stream, vocab_size, ranks)
+    read += time.perf_counter() - clock
 
     ledger = Ledger(stream.tokens)
     heard = 0.0
@@ -87,18 +113,22 @@ def run(job: Job, ranks: Ranks) -> None:
             heard = time.monotonic()
             emit(job.events, Underway(position, stream.positions))
 
-    network = Network(
-        model,
-        stream.tokens,
-        plan,
-        settings.micro_batch,
-        ranks,
-        hints=hints,
-        entropy=needs_entropy,
-        on_batch=underway,
-    )
+    network: Predictor
+    if model is None:
+        network = Uniform(stream.tokens, plan, vocab_size)
+    else:
+        network = Network(
+            model,
+            stream.tokens,
+            plan,
+            settings.micro_batch,
+            ranks,
+            hints=hints,
+            entropy=needs_entropy,
+            on_batch=underway,
+        )
     adapter = None
-    if settings.ttt:
+    if model and settings.ttt:
         with refusing("bad-settings"):
             adapter = Adapter(
                 model,
@@ -131,7 +161,7 @@ def run(job: Job, ranks: Ranks) -> None:
                 scored=ledger.scored,
                 credited_bytes=int((covered * stream.credited).sum()),
                 phases={"read": read, **asdict(phases)},
-                proofs=[(proof.position, proof.sum_error, proof.target_error) for proof in proofs],
+                sums=[(proof.position, proof.mass, proof.target_error) for proof in proofs],
                 steps=adapter.steps if adapter else 0,
                 adapted=adapter.adapted if adapter else 0,
             ),
@@ -156,8 +186,8 @@ def _mixer(job: Job, stream: ValidationStream, vocab: int, ranks: Ranks) -> tupl
     return mixer, hints.cpu().numpy(), needs_entropy
 
 
-def main(arguments: list[str]) -> int:
-    """Run the job whose file is the one argument."""
+def main(arguments: list[str], run: Callable[[Job, Ranks], None]) -> int:
+    """Have ``run`` do the job whose file is the one argument."""
     die_with_parent()
     job = Job.load(Path(arguments[0]))
     rank = int(os.environ.get("RANK", "0"))
@@ -177,4 +207,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], run))

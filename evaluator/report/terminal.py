@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from rich import box
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.scorecard import Scorecard
+from evaluator.scorecard import Normalisation, Scorecard
 
 _STYLE = {"scored": "green", "over-bytes": "red", "over-time": "red", "refused": "red", "failed": "red"}
 
 
 def print_scorecard(card: Scorecard, console: Console) -> None:
     """Print ``card``; plain text when the console is no terminal."""
-    console.print(Panel(Group(_headline(card), *_facts(card)), title=_title(card), border_style=_STYLE[card.status]))
+    console.print(Panel(Group(_headline(card), *_facts(card)), title=_title(card), border_style=_border(card)))
+
+
+def _border(card: Scorecard) -> str:
+    return "red" if card.published else _STYLE[card.status]
 
 
 def _title(card: Scorecard) -> Text:
+    if card.published:
+        broken = ", ".join(card.published.breaks)
+        return Text(f"{card.contest} · as published · BREAKS {broken} · not a score", style="bold red")
     return Text(f"{card.contest} · {card.label} · {card.status}", style="bold")
 
 
@@ -40,7 +49,7 @@ def _facts(card: Scorecard) -> list[Table]:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows(card):
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(value), style="red" if name.startswith("BREAKS") else "")
     return [table] if table.row_count else []
 
 
@@ -78,9 +87,10 @@ def rows(card: Scorecard) -> list[tuple[str, str]]:
         found.append(("scoring", settings_line(card)))
     if card.normalisation:
         n = card.normalisation
-        found.append(
-            ("sum to one", f"within {n.max_sum_error:.1e} at {len(n.positions)} positions summed over the vocabulary")
-        )
+        found.append(_sums(n))
+    if card.published:
+        found.extend((f"BREAKS {which}", how) for which, how in card.published.breaks.items())
+    found.extend(("scaled", line) for line in card.scaled)
     if card.environment:
         e = card.environment
         found.append(("run on", f"{card.processes} x {e.get('device')}, torch {e.get('torch')}, {e.get('cpu')}"))
@@ -88,6 +98,14 @@ def rows(card: Scorecard) -> list[tuple[str, str]]:
     if card.digest:
         found.append(("digest", card.digest))
     return found
+
+
+def _sums(n: Normalisation) -> tuple[str, str]:
+    where = f"at {len(n.positions):,} positions summed over the vocabulary"
+    if n.max_sum_error < 1e-3:
+        return "sum to one", f"within {n.max_sum_error:.1e} {where}"
+    spread = f"{min(n.sums):,.4g} to {max(n.sums):,.4g}, median {median(n.sums):,.4g}"
+    return "BREAKS C2", f"the probabilities {where} give {spread}"
 
 
 def settings_line(card: Scorecard) -> str:

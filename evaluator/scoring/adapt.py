@@ -27,16 +27,23 @@ ByteCounts = np.typing.NDArray[np.uint16]
 def select_parameters(names: Sequence[str], settings: AdaptSettings) -> list[str]:
     """Names that adapt: those matching a pattern of ``adapt`` and none of ``freeze``, in the model's order.
 
+    In a pattern ``blocks.last.`` stands for the last block, whatever its number.
+
     Raises:
         ValueError: nothing is left, or a pattern matches no parameter (a misspelt freeze would silently adapt).
     """
-    for pattern in (*settings.adapt, *settings.freeze):
+    last = max((int(name.split(".")[1]) for name in names if name.startswith("blocks.")), default=0)
+    adapt, freeze = (
+        [pattern.replace("blocks.last.", f"blocks.{last}.") for pattern in patterns]
+        for patterns in (settings.adapt, settings.freeze)
+    )
+    for pattern in (*adapt, *freeze):
         if not any(fnmatchcase(name, pattern) for name in names):
             raise ValueError(f"pattern {pattern!r} matches no parameter of the model")
     chosen = [
         name
         for name in names
-        if any(fnmatchcase(name, p) for p in settings.adapt) and not any(fnmatchcase(name, p) for p in settings.freeze)
+        if any(fnmatchcase(name, p) for p in adapt) and not any(fnmatchcase(name, p) for p in freeze)
     ]
     if not chosen:
         raise ValueError("no parameter is left to adapt")
@@ -75,7 +82,7 @@ class Adapter:
             parameter.requires_grad_(name in chosen)
             if name in chosen:
                 self.parameters.append(parameter)
-        self.optimizer = _optimizer(self.parameters, settings)
+        self.optimizer = make_optimizer(self.parameters, settings)
         self.turn = 0
         self.steps = 0
 
@@ -157,7 +164,8 @@ class Adapter:
         return torch.cat([gradient.flatten().float() for gradient in gradients])
 
 
-def _optimizer(parameters: list[torch.nn.Parameter], settings: AdaptSettings) -> torch.optim.Optimizer:
+def make_optimizer(parameters: list[torch.nn.Parameter], settings: AdaptSettings) -> torch.optim.Optimizer:
+    """The optimiser that ``settings`` name, over ``parameters``."""
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
     return torch.optim.AdamW(parameters, settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)

@@ -10,18 +10,38 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from evaluator.ledger import Ledger, Nanonats, ScoredTokens, to_fixed_point
+from evaluator.ledger import Ledger, Nanonats, ScoredTokens, Tokens, to_fixed_point
 from evaluator.mixer.base import BaseScores, Float64, Mixer
 from evaluator.scoring.adapt import Adapter
-from evaluator.scoring.network import Network
+from evaluator.scoring.network import ChunkScores
 from evaluator.scoring.ranks import Ranks
+from evaluator.scoring.windows import WindowPlan
 
 PROOFS = 16
 """Chunks at whose first position the whole distribution is summed up, evenly spread over the run."""
+
+
+class Predictor(Protocol):
+    """What says something of every position: a network, or the uniform distribution in its place."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The stream."""
+
+    @property
+    def plan(self) -> WindowPlan:
+        """The windows."""
+
+    def score(self, windows: range) -> ChunkScores:
+        """What it says of the scored positions of ``windows``."""
+
+    def row(self, window: int, windows: range, position: int) -> Float64:
+        """All log-probabilities at ``position``, ``(V,)``."""
 
 
 @dataclass(slots=True)
@@ -40,17 +60,17 @@ class Proof:
 
     Attributes:
         position: where.
-        sum_error: ``|sum_v p(v) - 1|``.
+        mass: ``sum_v p(v)``.
         target_error: ``|p(target) - exp(-credited nll)|`` before rounding: the scored value *is* the distribution's.
     """
 
     position: int
-    sum_error: float
+    mass: float
     target_error: float
 
 
 def score_stream(
-    network: Network,
+    network: Predictor,
     ledger: Ledger,
     mixer: Mixer | None,
     adapter: Adapter | None,
@@ -129,7 +149,7 @@ def _mix(mixer: Mixer, base: BaseScores, fresh: np.typing.NDArray[np.int64], sto
     return log_prob
 
 
-def _distribution(network: Network, mixer: Mixer, windows: range, base: BaseScores, score: int) -> Float64:
+def _distribution(network: Predictor, mixer: Mixer, windows: range, base: BaseScores, score: int) -> Float64:
     """The whole distribution at the mixer's next position, which is number ``score`` among the chunk's scores."""
     position = mixer.position
     window = next(w for w in windows if network.plan.first[w] <= position < network.plan.stop[w])
@@ -138,7 +158,7 @@ def _distribution(network: Network, mixer: Mixer, windows: range, base: BaseScor
 
 
 def _proof(whole: Float64, position: int, target: int, log_prob: float) -> Proof:
-    return Proof(position, abs(float(whole.sum()) - 1.0), abs(float(whole[target]) - math.exp(log_prob)))
+    return Proof(position, float(whole.sum()), abs(float(whole[target]) - math.exp(log_prob)))
 
 
 def _credit(

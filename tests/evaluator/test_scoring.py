@@ -78,7 +78,7 @@ def run(
     ledger = Ledger(tokens)
     _, proofs = score_stream(network, ledger, mixed, adapter, chunk=chunk, ranks=ALONE, on_chunk=lambda _: None)
     for proof in proofs:
-        assert proof.sum_error < 1e-9
+        assert abs(proof.mass - 1) < 1e-9
         assert proof.target_error < 1e-12
     return ledger
 

@@ -15,7 +15,7 @@ from rules.contest.profile import load_profile, profile_names
 
 @pytest.mark.parametrize("name", eval_preset_names())
 def test_each_preset_is_valid(name: str) -> None:
-    settings = load_eval_preset(name)
+    settings = load_eval_preset(name).scoring
     assert settings.mixer.name in mixer_names()
     assert settings.chunk >= settings.windows.length
 
@@ -29,7 +29,7 @@ def test_each_contest_scores_first_and_each_position_once(name: str) -> None:
 
 
 def test_pr1477_is_the_published_loop() -> None:
-    settings = load_eval_preset("pr1477")
+    settings = load_eval_preset("pr1477").scoring
     ttt = settings.ttt
     assert (settings.windows.length, settings.windows.stride, settings.chunk) == (2048, 64, 32_768)
     assert ttt is not None
@@ -69,7 +69,7 @@ def test_what_cannot_be_is_refused(mapping: dict[str, Any]) -> None:
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[scoring]\nchunk = 4096\n")
-    assert load_eval_preset(str(file)).chunk == 4096
+    assert load_eval_preset(str(file)).scoring.chunk == 4096
     file.write_text("chunk = 4096\n")
     with pytest.raises(ValueError, match=r"no table \[scoring\]"):
         load_eval_preset(str(file))

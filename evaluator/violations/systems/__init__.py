@@ -1,0 +1,1 @@
+"""One module per published system, named for its pull request: a ``Settings`` and a ``run``."""
