@@ -11,9 +11,8 @@ from auditor.probe.plan import Alteration, Rewrite, Setup
 from auditor.probe.sizes import REWRITES, STRESS_REWRITES, may_set, toy_value
 from auditor.submission import Setting, SettingSource, Source, Submission, UnparsableSourceError
 
-_READ = re.compile(
-    r"""(?:environ(?:\.get|\.setdefault)?|getenv|\b_?env\w*)\s*[(\[]\s*["']([A-Za-z_][A-Za-z0-9_]*)["']"""
-)
+_READ = re.compile(r"""environ(?:\.get|\.setdefault)?\s*[(\[]\s*["'](\w+)["']|\w\s*[(\[]\s*["']([A-Z][A-Z0-9_]+)["']""")
+"""A variable read from the environment, or by a helper such as ``env_int("ITERATIONS", 20000)``."""
 _DATASET = re.compile(r"\bfineweb10B_\w{1,100}")
 _TOKENIZER = re.compile(r"\b[\w\-]{1,100}\.model\b")
 _PLAIN_VALUE = re.compile(r"[\w.+\-]+")
@@ -59,8 +58,8 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
 
 
 def environment_names(texts: Iterable[str]) -> tuple[str, ...]:
-    """Environment variables that scripts read by a literal name, sorted."""
-    return tuple(sorted({name for text in texts for name in _READ.findall(text)}))
+    """Environment variables that scripts read by a literal name, and some words besides, sorted."""
+    return tuple(sorted({name for text in texts for pair in _READ.findall(text) for name in pair if name}))
 
 
 def _documented(submission: Submission, name: str) -> str | None:

@@ -18,6 +18,9 @@ from auditor.probe.inside.frames import call_site
 from auditor.probe.inside.patching import replace
 from auditor.probe.record import Event, Line, Site
 
+_LARGEST = 1e5
+_OTHER_SIGN = 0.3
+
 MOST_ELEMENTS = 4096
 """Longer vectors are not the losses of a toy stream."""
 
@@ -37,14 +40,29 @@ class Tap:
         return len(self.events) + len(self.lines)
 
     def event(self, kind: str, values: npt.NDArray[Any]) -> None:
-        """Record a reduction made by the submission's innermost frame."""
+        """Record a reduction made by the submission's innermost frame, if it may be one of losses."""
+        vector = values.astype(np.float64).reshape(-1)
+        if not may_be_losses(vector):
+            return
         site = call_site(kind, 3)
         site = self._sites.setdefault(site, site)
-        self.events.append(Event(site, values.astype(np.float64).reshape(-1), self.order))
+        self.events.append(Event(site, vector, self.order))
 
     def line(self, text: str) -> None:
         """Record a line of output."""
         self.lines.append(Line(self.order, text))
+
+
+def may_be_losses(vector: npt.NDArray[np.float64]) -> bool:
+    """Whether a vector looks like losses, or their negatives: of one sign nearly everywhere, and not large.
+
+    Activations, of which there are a thousand times more, look otherwise. Where somebody's "probability" exceeds one
+    the sign changes, so a share of the other sign is let through.
+    """
+    if not np.all(np.abs(vector) <= _LARGEST):
+        return False
+    positive, negative = int((vector > 0).sum()), int((vector < 0).sum())
+    return min(positive, negative) <= _OTHER_SIGN * len(vector)
 
 
 TAP = Tap()
