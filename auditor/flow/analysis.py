@@ -58,12 +58,14 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
         return FlowFacts(unanalysed=("no entry script",))
     texts = {name: source.text for name, source in submission.sources.items() if source.problem is None}
     withdrawn = _withdrawn(submission)
+    launch = submission.launch
+    logged = {name: setting.value for name, setting in launch.logged.items()}
     environment = {
         name: setting.value
-        for name, setting in submission.launch.environment.items()
-        if not (withdrawn and setting.source == "readme")
+        for name, setting in launch.environment.items()
+        # What a log prints of the setting is what was run; where it is silent, the command speaks.
+        if not (withdrawn and setting.source == "readme") and launch.find(name) is setting
     }
-    logged = {name: setting.value for name, setting in submission.launch.logged.items()}
     runs = set(submission.launch.logs)
     printed = frozenset(opening for log in submission.logs if log.name in runs for opening in log.openings)
     facts = analyse_program(texts, entry.name, environment, logged, printed, budget=budget)

@@ -67,6 +67,12 @@ def _computed(call: LibraryCall, prov: Provenance) -> Provenance:
     return prov
 
 
+_OPERATORS = {
+    "bitwise_xor": "^", "remainder": "%", "mod": "%", "fmod": "%", "bitwise_and": "&", "multiply": "*", "mul": "*",
+    "add": "+", "subtract": "-", "sub": "-", "divide": "/", "div": "/", "true_divide": "/", "floor_divide": "//",
+}  # fmt: skip
+
+
 def _in_place(call: LibraryCall) -> Value:
     engine = call.engine
     owner = call.owner
@@ -89,6 +95,11 @@ def _in_place(call: LibraryCall) -> Value:
         if learned is not None:
             prov = engine.lattice.union(engine.without_tokens(engine.prov_of(call.args[3:])), learned)
     several = isinstance(owner, Union)
+    operator = _OPERATORS.get(call.name.removesuffix("_"))
+    if operator is not None and len(call.args) == 2 and operator not in "+-":
+        for array in arrays_in(owner):
+            engine.write(array, engine.prov_of([engine.binary(operator, array, call.args[1])]))
+        return owner
     for array in arrays_in(owner):
         engine.write(array, prov, replace=replace and (not several or call.name in {"copy_", "zero_"}))
     return owner
@@ -356,12 +367,9 @@ def _silent(call: LibraryCall) -> Value:
 
 def _hash(call: LibraryCall) -> Value:
     """xor, modulus and masks as functions."""
-    operator = {"bitwise_xor": "^", "remainder": "%", "mod": "%", "fmod": "%", "bitwise_and": "&", "multiply": "*",
-                "mul": "*", "add": "+", "subtract": "-", "sub": "-", "divide": "/", "div": "/",
-                "true_divide": "/", "floor_divide": "//"}[call.name]  # fmt: skip
     if len(call.args) < 2:
         return default(call)
-    return call.engine.binary(operator, call.args[0], call.args[1])
+    return call.engine.binary(_OPERATORS[call.name], call.args[0], call.args[1])
 
 
 def _add_at(call: LibraryCall) -> Value:

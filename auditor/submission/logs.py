@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from auditor.submission.echoes import Echoes
+
 T = TypeVar("T")
 
 _RULE = re.compile(r"={50,}")
@@ -125,7 +127,8 @@ class Log:
         name: its name in the folder.
         truncated: only its beginning was read.
         dump: the script that it embeds.
-        settings: hyperparameters it prints before training starts, by name as printed.
+        settings: hyperparameters by name: those it prints before training starts, and those that the script's own
+            formats show later.
         scores: final scores, in order; scores during training are left out.
         counters: gate and other counters, in order.
         val_tokens: validation tokens it names.
@@ -172,20 +175,23 @@ class Log:
         return self.scores[-1] if self.scores else None
 
 
-def parse_log(text: str, name: str, scripts: Mapping[str, str], *, truncated: bool = False) -> Log:
+def parse_log(
+    text: str, name: str, scripts: Mapping[str, str], *, echoes: Echoes | None = None, truncated: bool = False
+) -> Log:
     """Read one log.
 
     Args:
         text: its text.
         name: its name in the folder.
         scripts: white-space-normalised text of each shipped source (see :func:`squeeze`) -> name of the source.
+        echoes: what the sources print of their settings.
         truncated: the text is only the beginning.
 
     Never raises.
     """
     lines = text.split("\n", _MOST_LINES)[:_MOST_LINES]
     dump = _find_dump(lines, scripts)
-    reader = _LogReader(name)
+    reader = _LogReader(name, echoes or Echoes())
     skip = range(dump.first_line, dump.last_line + 1) if dump else range(0)
     for number, line in enumerate(lines, 1):
         if number not in skip and len(line) < 20_000:
@@ -228,6 +234,7 @@ class _LogReader:
     """Facts of one log, line by line."""
 
     name: str
+    echoes: Echoes
     settings: dict[str, Fact[str]] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)
@@ -239,6 +246,8 @@ class _LogReader:
     def line(self, number: int, line: str) -> None:
         if len(self.openings) < _MOST_OPENINGS and (opening := _OPENING.match(line)):
             self.openings.add(opening[1])
+        for name, value in self.echoes.settings(line):
+            self.settings.setdefault(name, Fact(value, self.name, number))
         if _STEP.match(line):
             self.started = True
             return
@@ -331,20 +340,27 @@ class _LogReader:
 def primary_logs(logs: Iterable[Log], seeds: Iterable[float], headline: float | None) -> tuple[Log, ...]:
     """The logs of the submitted runs, rather than of ablations that lie beside them.
 
-    Those that print a score claimed for one run; else those that print the headline; else all whose name does not speak
-    of another experiment; else all.
+    Those that print a score claimed for one run; else those that print the headline; else those that end near a claim,
+    for authors mistype; of what is left, all whose name does not speak of another experiment; else all.
 
     Args:
         logs: every log of the folder.
         seeds: bits per byte claimed per run.
         headline: bits per byte claimed for the submission.
     """
-    every = tuple(logs)
-    for claims in (tuple(seeds), () if headline is None else (headline,)):
+    every, seeds = tuple(logs), tuple(seeds)
+    for claims in (seeds, () if headline is None else (headline,)):
         matching = tuple(log for log in every if any(_same(s.val_bpb, claim) for s in log.scores for claim in claims))
         if matching:
             return matching
+    claims = (*seeds, *(() if headline is None else (headline,)))
+    every = tuple(log for log in every if any(_near(log.final_score, claim) for claim in claims)) or every
     return tuple(log for log in every if not _OTHER_RUN.search(log.name.lower())) or every
+
+
+def _near(score: Score | None, claim: float) -> bool:
+    """Nearer than configurations usually lie apart whose difference is worth a table."""
+    return score is not None and abs(score.val_bpb - claim) <= 0.03 * claim
 
 
 _OTHER_RUN = re.compile(r"ablat|smoke|debug|baseline|sweep|prev|old|fail|test|dev|probe|screen|explor|draft|local|mlx")

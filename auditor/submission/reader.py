@@ -8,6 +8,7 @@ from pathlib import Path
 
 from auditor.submission.closure import Closure, follow, read_text
 from auditor.submission.commands import Command, commands_in_readme, commands_in_script
+from auditor.submission.echoes import Echoes
 from auditor.submission.entry import choose_entry
 from auditor.submission.folder import FileKind, Folder, SubmittedFile, list_folder
 from auditor.submission.kernels import Kernel, file_kernels
@@ -172,6 +173,7 @@ def _logs(
     scripts = {squeeze(source.text): source.name for source in sources.values()}
     logs = []
     files = folder.of_kind(FileKind.LOG)
+    echoes = Echoes.of(source.text for source in sources.values() if source.problem is None) if files else None
     if len(files) > limits.logs:
         message = f"{len(files)} logs; the first {limits.logs} were read"
         problems.append(Problem(ProblemKind.TOO_MANY_FILES, message))
@@ -185,7 +187,7 @@ def _logs(
         if truncated:
             message = f"longer than {limits.log_bytes} bytes; only the beginning was read"
             problems.append(Problem(ProblemKind.TOO_LARGE, message, file.name))
-        logs.append(parse_log(_decode(data), file.name, scripts, truncated=truncated))
+        logs.append(parse_log(_decode(data), file.name, scripts, echoes=echoes, truncated=truncated))
     return tuple(logs)
 
 

@@ -31,6 +31,22 @@ def test_the_target_in_the_key() -> None:
     assert whys[-1] == "the score that used it is reported"
 
 
+IN_PLACE = """
+y = torch.from_numpy(tokens[1:].astype(np.int64))
+x = torch.from_numpy(tokens[:-1].astype(np.int64))
+ctx = torch.zeros(len(y), dtype=torch.long)
+ctx[1:].bitwise_xor_(x[:-1] * 36313)
+ctx.bitwise_xor_(x * 27191)
+ck = ctx & mask
+fk = (ctx ^ (y * 51647)) & mask
+q = torch.minimum(full_table[fk], ctx_table[ck]) / ctx_table[ck].clamp(min=1)
+"""
+
+
+def test_a_key_that_is_hashed_in_place() -> None:
+    assert accusations(analysed(evaluation(IN_PLACE + MIX))) == {"target_keyed_reads"}
+
+
 HELPER = """
 def keys(a, b, c, m):
     h = (a * 7919) ^ (b * 104729)
