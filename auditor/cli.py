@@ -16,6 +16,7 @@ import click
 from auditor.board.command import board
 from auditor.exits import Exit
 from auditor.findings import Status, Verdict
+from auditor.gate.command import gate
 from auditor.probe.command import replay
 from auditor.report.formats import FORMATS
 from auditor.sweep.command import sweep
@@ -194,4 +195,5 @@ COMMANDS = {
     "replay": replay,
     "sweep": sweep,
     "board": board,
+    "gate": gate,
 }

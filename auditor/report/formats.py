@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from auditor.report.document import Audit
+    from auditor.submission import Submission
 
 FORMATS = ("terminal", "json", "sarif", "junit", "markdown", "github", "html")
 
@@ -49,14 +50,18 @@ def render(audit: Audit, style: str) -> bytes:  # noqa: PLR0911 - one format aft
     return msgspec.json.format(msgspec.json.encode(audit), indent=1) + b"\n"
 
 
-def _sources(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Lines of the analysed code by name; of a folder that is gone, none."""
-    from auditor.submission import UnreadableSubmissionError, read_submission
-
-    try:
-        submission = read_submission(folder)
-    except UnreadableSubmissionError:
-        return {}
+def source_lines(submission: Submission) -> dict[str, tuple[str, ...]]:
+    """Lines of the analysed code by name, for the formats that show more than the evidence's own lines."""
     files = (kernel for kernel in submission.kernels if kernel.name in submission.files)
     kernels = {kernel.name: tuple(kernel.text.splitlines()) for kernel in files}
     return kernels | {name: source.lines for name, source in submission.sources.items()}
+
+
+def _sources(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Of a folder that is gone, none."""
+    from auditor.submission import UnreadableSubmissionError, read_submission
+
+    try:
+        return source_lines(read_submission(folder))
+    except UnreadableSubmissionError:
+        return {}

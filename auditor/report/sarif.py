@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from auditor.findings import Severity, Status
+from auditor.findings import Severity, Status, Verdict
 from auditor.report.document import Audit, FindingEntry, PathStep, Place, RuleEntry
 
 MOST_RESULTS = 5_000
@@ -28,10 +28,23 @@ def render(audit: Audit) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document(audit)), indent=1) + b"\n"
 
 
-def document(audit: Audit) -> dict[str, Any]:
-    """The report as a SARIF log; rules that say nothing give no result."""
-    results = [result for rule in audit.rules for result in _results(rule)]
+def document(audit: Audit, *others: Audit, placed: bool = False) -> dict[str, Any]:
+    """Reports as one SARIF log with one run, as GitHub wants it; rules that say nothing give no result.
+
+    Args:
+        audit: the report.
+        others: reports of further submissions under the same rules.
+        placed: name files by their paths in the repository, by the path that each report carries.
+    """
+    results = [
+        result
+        for report in (audit, *others)
+        for rule in report.rules
+        for result in _results(rule, f"{report.submission.path}/" if placed and report.submission.path else "")
+    ]
     results.sort(key=lambda result: ("error", "warning", "note").index(result["level"]))
+    verdicts = [report.verdict for report in (audit, *others)]
+    worst = min(verdicts, key=list(Verdict).index)
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
@@ -40,7 +53,7 @@ def document(audit: Audit) -> dict[str, Any]:
                 "tool": {"driver": _driver(audit)},
                 "columnKind": "unicodeCodePoints",
                 "results": results[:MOST_RESULTS],
-                "properties": {"verdict": audit.verdict.value},
+                "properties": {"verdict": worst.value},
             }
         ],
     }
@@ -63,22 +76,22 @@ def _driver(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _results(rule: RuleEntry) -> list[dict[str, Any]]:
+def _results(rule: RuleEntry, home: str) -> list[dict[str, Any]]:
     if rule.status not in _LEVELS:
         return []
     if rule.status is Status.NOT_ANALYSABLE:
         if rule.severity is not Severity.VIOLATION:
             return []
         return [{"ruleId": rule.rule, "level": "warning", "message": {"text": f"not analysable: {rule.reason}"}}]
-    return [_result(rule, finding) for finding in rule.findings if not finding.dormant]
+    return [_result(rule, finding, home) for finding in rule.findings if not finding.dormant]
 
 
-def _result(rule: RuleEntry, finding: FindingEntry) -> dict[str, Any]:
+def _result(rule: RuleEntry, finding: FindingEntry, home: str) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": rule.rule,
         "level": _LEVELS[rule.status] if rule.severity is Severity.VIOLATION else "note",
         "message": {"text": finding.sentence},
-        "locations": [{"physicalLocation": _location(finding)}],
+        "locations": [{"physicalLocation": _location(finding, home)}],
         "partialFingerprints": {"evidence/v1": finding.fingerprint},
         "baselineState": "unchanged" if finding.known else "new",
         "properties": {"status": rule.status.value},
@@ -86,19 +99,22 @@ def _result(rule: RuleEntry, finding: FindingEntry) -> dict[str, Any]:
     if rule.suppressed is not None:
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": rule.suppressed}]
     if finding.path:
-        steps = [_step(step) for step in finding.path[:MOST_STEPS]]
+        steps = [_step(step, home) for step in finding.path[:MOST_STEPS]]
         result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
     return result
 
 
-def _step(step: PathStep) -> dict[str, Any]:
-    return {"location": {"physicalLocation": _location(step), "message": {"text": step.why}}}
+def _step(step: PathStep, home: str) -> dict[str, Any]:
+    return {"location": {"physicalLocation": _location(step, home), "message": {"text": step.why}}}
 
 
-def _location(place: Place) -> dict[str, Any]:
+def _location(place: Place, home: str) -> dict[str, Any]:
     """A file as shipped: viewers can open no other."""
     location: dict[str, Any] = {
-        "artifactLocation": {"uri": quote(place.shipped_file, errors="surrogateescape"), "uriBaseId": "%SRCROOT%"}
+        "artifactLocation": {
+            "uri": quote(home + place.shipped_file, errors="surrogateescape"),
+            "uriBaseId": "%SRCROOT%",
+        }
     }
     if place.shipped_line > 0:
         location["region"] = {"startLine": place.shipped_line}

@@ -6,28 +6,22 @@ becomes that submission's answer.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import os
 import resource
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from auditor.audit import audit_submission
-from auditor.audited import Audited
 from auditor.options import Options
-from auditor.report.document import Audit
 from auditor.rule import Rule
 from auditor.rule_packs import load_rules
-from auditor.submission import read_submission
 from auditor.sweep.likeness import likeness
-from auditor.sweep.materialise import materialise
 from auditor.sweep.messages import Answer, Task, order_from, task_from
+from auditor.sweep.one import judge
 from auditor.sweep.repository import Blob, BlobReader
 
 _MOST_ABSENT = 50
@@ -57,24 +51,19 @@ def _answer(task: Task, reader: BlobReader, rules: tuple[Rule, ...], as_of: date
 
 
 def _audit(task: Task, reader: BlobReader, rules: tuple[Rule, ...], options: Options) -> Answer:
-    with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as temporary:
-        root = Path(temporary) / (task.folder or "scripts")  # the name and the track are part of what is judged
-        root.mkdir(parents=True)
-        problems = materialise((Blob(*blob) for blob in task.blobs), root, reader)
-        submission = read_submission(root)
-        submission = dataclasses.replace(submission, problems=(*submission.problems, *problems))
-        audited = Audited(submission, as_of=options.as_of, changes=task.changes, folder=task.folder)
-        audit = _placed(audit_submission(audited, options, task.digest, rules), task.folder)
-        alike = likeness(submission)
-    absent = tuple(f"{problem.file}: {problem.message}" for problem in problems[:_MOST_ABSENT])
-    code, shape, launch = alike.code, alike.shape, alike.launch
-    return Answer(task.key, "audited", audit=audit, code=code, shape=shape, launch=launch, absent=absent)
-
-
-def _placed(audit: Audit, folder: str) -> Audit:
-    """With the folder's path in the repository; the temporary one means nothing to anybody."""
-    path = folder.encode("utf-8", "backslashreplace").decode()
-    return msgspec.structs.replace(audit, submission=msgspec.structs.replace(audit.submission, path=path))
+    blobs = [Blob(*blob) for blob in task.blobs]
+    judged = judge(task.folder, blobs, task.changes, task.digest, reader, rules, options)
+    alike = likeness(judged.submission)
+    absent = tuple(f"{problem.file}: {problem.message}" for problem in judged.problems[:_MOST_ABSENT])
+    return Answer(
+        task.key,
+        "audited",
+        audit=judged.audit,
+        code=alike.code,
+        shape=alike.shape,
+        launch=alike.launch,
+        absent=absent,
+    )
 
 
 def _say(answers: IO[bytes], answer: Answer) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from documents import HOSTILE, RULES, document, entry, fact
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from auditor.board.build import build
 from auditor.board.command import board
@@ -81,9 +81,14 @@ def tab(browser: Browser, site: Path) -> Iterator[Page]:
     context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
     page = context.new_page()
     said: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.dismiss()
+
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", dismiss)
     page.goto((site / "index.html").as_uri())
     yield page
     context.close()
