@@ -22,12 +22,16 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--staged", is_flag=True, help="Judge what is staged on top of HEAD instead.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write reports, SARIF and comment here.")
 @click.option("--no-probe", is_flag=True, help="Run no experiments, and do not ask for them.")
+@click.option(
+    "--probe-budget", type=click.FloatRange(min=1), default=120.0, show_default=True, help="CPU seconds of experiments."
+)
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge by the rulings of that day.")
 def gate(
     folder: Path,
     base: str,
     head: str,
     out: Path | None,
+    probe_budget: float,
     as_of: datetime.datetime | None,
     *,
     staged: bool,
@@ -40,14 +44,15 @@ def gate(
     from auditor.gate import files
     from auditor.gate import judge as judging
     from auditor.gate.decision import decide
-    from auditor.options import Options
+    from auditor.options import Options, ProbeOptions
     from auditor.report import terminal
     from auditor.report.card import escape
     from auditor.rule_packs import load_rules
     from auditor.sweep.repository import Repository, RepositoryError
 
     repository = Repository(folder)
-    options = Options(as_of=as_of.date() if as_of else None)
+    probe = None if no_probe else ProbeOptions(probe_budget, evidence=out / "evidence" if out else None)
+    options = Options(as_of=as_of.date() if as_of else None, probe=probe)
     try:
         tip = judging.staged(repository) if staged else head
         reports = judging.judge_pull_request(repository, base, tip, load_rules(), options)

@@ -61,5 +61,7 @@ def _missing(audit: Audit) -> Iterator[str]:
         yield f"{where}: the analysis of the code is not complete: {coverage.static.incomplete[0]}"
     if not coverage.probe.ran:
         yield f"{where}: no experiment ran: {coverage.probe.reason}"
+    elif coverage.probe.reason:
+        yield f"{where}: the experiments allow no conclusion: {coverage.probe.reason}"
     elif not coverage.engaged:
         yield f"{where}: the experiments were not seen to exercise the scoring"

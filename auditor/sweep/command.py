@@ -25,8 +25,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--main", default="main", show_default=True, help="The branch that pull requests are measured against.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge by the rulings of that day.")
 @click.option("--no-probe", is_flag=True, help="Run no experiments on the submissions' code.")
+@click.option(
+    "--probe-budget", type=click.FloatRange(min=1), default=120.0, show_default=True, help="CPU seconds of experiments."
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; as many as there are cores by default.")
-@click.option("--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds per submission.")
+@click.option("--timeout", type=click.FloatRange(1), default=600.0, show_default=True, help="Seconds per submission.")
 @click.option("--retry", is_flag=True, help="Audit again what failed or timed out in an earlier sweep.")
 def sweep(
     folder: Path,
@@ -35,6 +38,7 @@ def sweep(
     prs: str | None,
     main: str,
     as_of: datetime.datetime | None,
+    probe_budget: float,
     workers: int | None,
     timeout: float,
     *,
@@ -59,7 +63,7 @@ def sweep(
         raise click.BadParameter(str(error), param_hint="--prs") from None
     choice = run.Choice(
         as_of=as_of.date() if as_of else None,
-        probe=not no_probe,
+        probe=None if no_probe else probe_budget,
         workers=workers or len(os.sched_getaffinity(0)),
         limits=Limits(seconds=timeout),
         retry=retry,

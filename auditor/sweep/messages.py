@@ -17,13 +17,13 @@ class Order(msgspec.Struct, frozen=True):
     Attributes:
         repository: the git directory.
         as_of: judge by the rulings of that day.
-        probe: run experiments on the submission's code.
-        memory: bytes that the worker may allocate.
+        probe: CPU seconds of experiments on a submission's code; None runs none.
+        memory: bytes that the worker itself may allocate.
     """
 
     repository: str
     as_of: datetime.date | None
-    probe: bool
+    probe: float | None
     memory: int
 
 

@@ -32,7 +32,7 @@ class Limits:
         recycle_count: submissions after which it is.
     """
 
-    seconds: float = 300.0
+    seconds: float = 600.0
     memory: int = 1800 << 20
     recycle_memory: int = 800 << 20
     recycle_count: int = 200

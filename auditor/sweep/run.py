@@ -21,14 +21,14 @@ class Choice:
 
     Attributes:
         as_of: judge by the rulings of that day.
-        probe: run experiments.
+        probe: CPU seconds of experiments on a submission's code; None runs none.
         workers: processes.
         limits: of a worker.
         retry: audit again what failed or timed out in an earlier sweep.
     """
 
     as_of: datetime.date | None = None
-    probe: bool = True
+    probe: float | None = None
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
     retry: bool = False

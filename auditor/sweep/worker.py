@@ -6,7 +6,6 @@ becomes that submission's answer.
 
 from __future__ import annotations
 
-import datetime
 import os
 import resource
 import sys
@@ -16,7 +15,7 @@ from typing import IO
 
 import msgspec
 
-from auditor.options import Options
+from auditor.options import Options, ProbeOptions
 from auditor.rule import Rule
 from auditor.rule_packs import load_rules
 from auditor.sweep.likeness import likeness
@@ -32,17 +31,19 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that an imported library prints may end up between the answers
     order = order_from(sys.stdin.buffer.readline())
-    resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
+    # The soft limit only: the sandbox sets limits of its own for what it starts.
+    resource.setrlimit(resource.RLIMIT_DATA, (order.memory, resource.RLIM_INFINITY))
     rules = load_rules()
+    options = Options(as_of=order.as_of, probe=None if order.probe is None else ProbeOptions(order.probe))
     with BlobReader(Path(order.repository)) as reader:
         for line in sys.stdin.buffer:
-            _say(answers, _answer(task_from(line), reader, rules, order.as_of))
+            _say(answers, _answer(task_from(line), reader, rules, options))
 
 
-def _answer(task: Task, reader: BlobReader, rules: tuple[Rule, ...], as_of: datetime.date | None) -> Answer:
+def _answer(task: Task, reader: BlobReader, rules: tuple[Rule, ...], options: Options) -> Answer:
     start = time.perf_counter()
     try:
-        answer = _audit(task, reader, rules, Options(as_of=as_of))
+        answer = _audit(task, reader, rules, options)
     except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001 - one bad submission never stops a sweep
         lines = str(error).splitlines() or [""]
         answer = Answer(task.key, "failed", f"{type(error).__name__}: {lines[0][:300]}")

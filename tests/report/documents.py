@@ -29,7 +29,9 @@ def step(number: int, line: int, text: str, why: str) -> PathStep:
     return PathStep("train_gpt.py!inner", line, text, "train_gpt.py", number, why)
 
 
-def finding(message: str = "the key holds the target", *, dormant: bool = False, known: bool = False) -> FindingEntry:
+def finding(
+    message: str = "the key holds the target", *, dormant: bool = False, known: bool = False, experiment: str = ""
+) -> FindingEntry:
     """A finding with a path of three steps, two of them close to each other."""
     path = (
         step(1, 2, "x, y = batch(val)", "the target is read"),
@@ -48,6 +50,7 @@ def finding(message: str = "the key holds the target", *, dormant: bool = False,
         dormant=dormant,
         fingerprint="0123456789abcdef",
         known=known,
+        experiment=experiment,
     )
 
 
@@ -87,6 +90,7 @@ def entry(
 RULES = (
     entry("target-in-key", Status.TRACED, finding(), finding(HOSTILE), finding(dormant=True)),
     entry("too-late", Status.PROVED, fact("trained for 640 s"), condition=Condition.TIME),
+    entry("leaks", Status.PROVED, finding(experiment="the probabilities add up to 2.5, <not> 1")),
     entry("unnormalised", Status.NOT_ANALYSABLE, condition=Condition.NORMALISATION, reason=f"cannot follow {HOSTILE}"),
     entry("doubtful", Status.SUSPECTED, fact("may be"), condition=Condition.DATA),
     entry("other", Status.CLEAR, condition=Condition.SINGLE_PASS),

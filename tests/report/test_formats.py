@@ -38,7 +38,7 @@ def test_junit_counts() -> None:
     suite = ET.fromstring(junit.render(document())).find("testsuite")
     assert suite is not None
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
-    assert counts == {"tests": "8", "failures": "2", "errors": "2", "skipped": "1"}
+    assert counts == {"tests": "9", "failures": "3", "errors": "2", "skipped": "1"}
 
 
 @hostile

@@ -214,15 +214,16 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     return audit_folder(folder, Options(), rules=rules)
 
 
-def _covered(audit: Audit, *, ran: bool, engaged: tuple[str, ...]) -> Audit:
-    coverage = msgspec.structs.replace(audit.coverage, probe=ProbeCoverage(ran, "because"), engaged=engaged)
+def _covered(audit: Audit, *, ran: bool, engaged: tuple[str, ...], reason: str = "") -> Audit:
+    coverage = msgspec.structs.replace(audit.coverage, probe=ProbeCoverage(ran, reason), engaged=engaged)
     return msgspec.structs.replace(audit, coverage=coverage, verdict=Verdict.CLEAR)
 
 
 def test_only_full_coverage_opens_the_gate(audit: Audit) -> None:
     full = _covered(audit, ran=True, engaged=("scoring",))
     idle = _covered(audit, ran=True, engaged=())
-    none = _covered(audit, ran=False, engaged=())
+    none = _covered(audit, ran=False, engaged=(), reason="no script")
+    vague = _covered(audit, ran=True, engaged=("scoring",), reason="not engaged: ttt")
     unfollowed = msgspec.structs.replace(
         full,
         coverage=msgspec.structs.replace(
@@ -230,7 +231,7 @@ def test_only_full_coverage_opens_the_gate(audit: Audit) -> None:
         ),
     )
     assert decide([full], probe=True).exit is Exit.OK
-    for short in (idle, none, unfollowed):
+    for short in (idle, none, vague, unfollowed):
         decision = decide([full, short], probe=True)
         assert decision.exit is Exit.REFUSED
         assert decision.missing

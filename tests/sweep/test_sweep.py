@@ -88,7 +88,7 @@ def test_nothing_is_audited_twice(contest: Contest, swept: tuple[Path, str, dict
 
 
 def test_a_slow_submission_is_killed_and_may_be_retried(contest: Contest, tmp_path: Path) -> None:
-    choice = run.Choice(probe=False, limits=Limits(seconds=0.05))
+    choice = run.Choice(limits=Limits(seconds=0.05))
     repository = Repository(contest.folder)
     seen: list[Answer] = []
     with Store(tmp_path / "r.sqlite") as store:
@@ -97,14 +97,14 @@ def test_a_slow_submission_is_killed_and_may_be_retried(contest: Contest, tmp_pa
         run.sweep(contest.folder, plan.tasks, store, choice, seen.append)
         [entry] = store.entries()
         again = run.plan(repository, refs, repository.commit("main"), store, choice)
-        retried = run.plan(repository, refs, repository.commit("main"), store, run.Choice(probe=False, retry=True))
+        retried = run.plan(repository, refs, repository.commit("main"), store, run.Choice(retry=True))
     assert [answer.outcome for answer in seen] == ["timeout"]
     assert (entry.outcome, entry.audit) == ("timeout", None)
     assert (len(again.tasks), len(retried.tasks)) == (0, 1)
 
 
 def test_a_worker_that_dies_fails_one_submission_only(contest: Contest, tmp_path: Path) -> None:
-    choice = run.Choice(probe=False, limits=Limits(memory=24 << 20))
+    choice = run.Choice(limits=Limits(memory=24 << 20))
     repository = Repository(contest.folder)
     with Store(tmp_path / "r.sqlite") as store:
         refs = repository.refs("refs/pull/[15]/head")
@@ -116,7 +116,7 @@ def test_a_worker_that_dies_fails_one_submission_only(contest: Contest, tmp_path
 
 
 def test_an_interrupted_sweep_goes_on(contest: Contest, tmp_path: Path) -> None:
-    choice = run.Choice(probe=False)
+    choice = run.Choice()
     repository = Repository(contest.folder)
     refs = repository.refs("refs/pull/[56]/head")
 
