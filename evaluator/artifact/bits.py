@@ -79,6 +79,25 @@ def pack_nibbles(codes: Codes) -> bytes:
     return (nibbles[:, 0] | nibbles[:, 1] << 4).tobytes()
 
 
+def unpack_int6(name: str, data: bytes, count: int, offset: int = 31) -> Codes:
+    """``count`` codes of 6 bits (code + ``offset``), four in three bytes, the most significant bits first (#170, #192).
+
+    Raises as :func:`unpack_trits`.
+    """
+    groups = _exactly(name, data, 3 * -(-count // 4)).reshape(-1, 3).astype(np.int32)
+    word = groups[:, 0] << 16 | groups[:, 1] << 8 | groups[:, 2]
+    codes = np.stack([word >> shift & 63 for shift in (18, 12, 6, 0)], axis=1).reshape(-1)[:count] - offset
+    return codes.astype(np.int8)
+
+
+def pack_int6(codes: Codes, offset: int = 31) -> bytes:
+    """The inverse of :func:`unpack_int6`; the tail is padded with zero bits."""
+    digits = np.zeros(-(-codes.size // 4) * 4, np.int32)
+    digits[: codes.size] = codes.reshape(-1).astype(np.int32) + offset
+    word = digits.reshape(-1, 4) @ (64 ** np.array([3, 2, 1, 0], np.int32))
+    return np.stack([word >> 16, word >> 8 & 255, word & 255], axis=1).astype(np.uint8).tobytes()
+
+
 def _exactly(name: str, data: bytes, size: int) -> npt.NDArray[np.uint8]:
     if len(data) != size:
         raise Refused("bad-packing", f"{name!r} is packed into {len(data):,} bytes where it needs {size:,}")

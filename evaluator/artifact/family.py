@@ -73,12 +73,10 @@ def describe(tree: Any) -> str:
     label = tree.get("__format__")
     if isinstance(label, str) and "rans" in label:
         return f"rANS-coded dictionary (family F13, {label})"
-    if isinstance(tree.get("payload"), dict) or "subsystem_blobs" in tree:
-        return "research export (family F10)"
+    if "subsystem_blobs" in tree:
+        return "research export in blobs per subsystem (an old form of family F10)"
     kinds = {entry["type"] for entry in tree.values() if isinstance(entry, dict) and isinstance(entry.get("type"), str)}
     if kinds and all(isinstance(entry, dict) for entry in tree.values()):
-        low_bit = any(kind.startswith(("ternary", "binary")) for kind in kinds)
-        title = "ternary or binary entries (family F11)" if low_bit else "typed entries"
-        return f"dictionary of {len(tree)} {title} with types {', '.join(sorted(kinds)[:8])}"
+        return f"dictionary of {len(tree)} typed entries with types {', '.join(sorted(kinds)[:8])}"
     keys = ", ".join(repr(key) for key in list(tree)[:8])
     return f"a dictionary of {len(tree)} values with keys {keys}"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluator.artifact import byteshuffle, codecs, npz, pgrp, safetensors_file, torch_zip, zip_records
+from evaluator.artifact import (
+    byteshuffle,
+    codecs,
+    flat_file,
+    npz,
+    numpy_pickle,
+    pgrp,
+    safetensors_file,
+    torch_zip,
+    zip_records,
+)
 from evaluator.artifact.container import Contents
 from evaluator.artifact.limits import DecodeLimits
 from evaluator.refusal import Refused
@@ -50,14 +60,11 @@ def _decompress(data: bytes, limits: DecodeLimits) -> tuple[str, bytes]:
 def _is_container(data: bytes) -> bool:
     return (
         data.startswith((byteshuffle.MAGIC, zip_records.MAGIC, npz.MAGIC, pgrp.MAGIC))
-        or _is_pickle(data)
+        or numpy_pickle.looks_like(data)
+        or flat_file.looks_like(data)
         or safetensors_file.looks_like(data)
         or data[:4] in codecs.UNSUPPORTED_TAGS
     )
-
-
-def _is_pickle(data: bytes) -> bool:
-    return len(data) >= 2 and data[0] == 0x80 and 2 <= data[1] <= 5
 
 
 def _open(body: bytes, limits: DecodeLimits) -> Contents:
@@ -69,14 +76,12 @@ def _open(body: bytes, limits: DecodeLimits) -> Contents:
         return pgrp.read(body, limits)
     if body.startswith(npz.MAGIC):
         raise Refused("unsupported-format", "a single npy array has no tensor names; save an npz or safetensors")
-    if _is_pickle(body):
-        raise Refused(
-            "bare-pickle", "a bare pickle can run code when it is read; save with torch.save (zip) or safetensors"
-        )
+    if numpy_pickle.looks_like(body):
+        return numpy_pickle.read(body, limits)
     if safetensors_file.looks_like(body):
         return safetensors_file.read(body, limits)
-    if len(body) > 4 and body[4:5] == b"{":
-        raise Refused("unsupported-format", "JSON with flat binary data (family F12) is not supported")
+    if flat_file.looks_like(body):
+        return flat_file.read(body, limits)
     raise Refused("unknown-container", "what the artifact decompresses to is no known container")
 
 

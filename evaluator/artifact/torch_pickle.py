@@ -117,7 +117,7 @@ class _Reader(pickle.Unpickler):
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_tensor_v3"): self._float8,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
-            ("_codecs", "encode"): self._encode,
+            ("_codecs", "encode"): latin1_bytes,
         }
 
     def find_class(self, module: str, name: str) -> Any:
@@ -179,10 +179,16 @@ class _Reader(pickle.Unpickler):
     def _parameter(self, data: Any, _requires_grad: Any, _hooks: Any) -> Any:
         return data
 
-    def _encode(self, text: Any, encoding: Any) -> bytes:
-        if not isinstance(text, str) or encoding not in {"latin1", "latin-1"}:
-            raise Refused("pickle-callable", "the pickle calls a codec other than latin-1 on text")
-        return text.encode("latin1")
+
+def latin1_bytes(text: Any, encoding: Any) -> bytes:
+    """What ``_codecs.encode`` stands for, with which pickles before protocol 3 spell bytes.
+
+    Raises:
+        Refused: ``pickle-callable``: another codec.
+    """
+    if not isinstance(text, str) or encoding not in {"latin1", "latin-1"}:
+        raise Refused("pickle-callable", "the pickle calls a codec other than latin-1 on text")
+    return text.encode("latin1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from evaluator.artifact import byteshuffle, codecs, safetensors_file, torch_zip
-from evaluator.artifact.families import canonical, clean_dict, pgrp, plain, wm
+from evaluator.artifact.families import canonical, clean_dict, pgrp, plain, research_export, wm
 from evaluator.artifact.numerics import Array, Float32, Quantised, Storable
 
 _RNG = np.random.default_rng(20260726)
@@ -62,6 +62,9 @@ CONTROLS: dict[str, Callable[[], bytes]] = {
     "pgrp, named": lambda: pgrp.write(TENSORS, 2, with_lrzip=False),
     "clean dict": lambda: clean_dict.write(TENSORS),
     "clean dict, zlib": lambda: codecs.compress(clean_dict.write(TENSORS), "zlib"),
+    "numpy pickle": lambda: clean_dict.write_pickle(TENSORS),
+    "research export": lambda: research_export.write(TENSORS),
+    "flat file": lambda: wm.write_flat(TENSORS),
     "safetensors": lambda: plain.write(TENSORS),
     "safetensors, #119": lambda: plain.write(TENSORS, (".__q", ".__scale")),
     "npz": npz,

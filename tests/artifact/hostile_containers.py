@@ -63,7 +63,7 @@ safetensors.add(
 safetensors.add("bad-name", "name with half a surrogate pair", _file(b'{"\\ud800":%s}' % json.dumps(_entry()).encode()))
 safetensors.add("no-tensors", "no entry at all", _file({}, b""))
 safetensors.add(
-    "unsupported-format", "JSON and flat data (F12)", zlib.compress(struct.pack("<I", 2) + b"{}" + bytes(64))
+    "duplicate-key", "flat data that names a tensor twice", zlib.compress(struct.pack("<I", 2) + b"{}" + bytes(64))
 )
 
 

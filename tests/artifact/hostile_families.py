@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from artifact_controls import CONFIG, EXPECTED, TENSORS, canonical_raw
+from artifact_controls import CONFIG, TENSORS, canonical_raw
 from hostile import Group
 
 from evaluator.artifact import torch_zip
@@ -133,7 +133,16 @@ clean.add("unsupported-dtype", "live dtype that weights do not have", _clean(dty
 clean.add("unsupported-scheme", "scales per column", _clean(qmeta={"a": {"scheme": "per_row", "axis": 1}}))
 clean.add("unsupported-scheme", "scheme that is a tensor", _clean(qmeta={"a": _SCALE}))
 clean.add("unsupported-scheme", "scheme with a tensor", _clean(qmeta={"a": {"scheme": _SCALE, "axis": 0}}))
-clean.add("unsupported-scheme", "packed codes", _clean(quantized_packed={}))
+clean.add("unsupported-scheme", "packed codes beside codes", _clean(quantized_packed={}))
+_PACKED: dict[str, Any] = {"quantized": None, "quantized_packed": {"a": bytes(9)}, "quantized_shapes": {"a": [4, 3]}}
+clean.add("bad-packing", "packed codes for another shape", _clean(**_PACKED | {"quantized_shapes": {"a": [4, 4]}}))
+clean.add("bad-packing", "packed codes without a shape", _clean(**_PACKED | {"quantized_shapes": {}}))
+clean.add("missing-key", "packed codes without shapes", _clean(**_PACKED | {"quantized_shapes": None}))
+clean.add("bad-tree", "packed codes that are a tensor", _clean(**_PACKED | {"quantized_packed": {"a": _CODES}}))
+_PER_ROW = {"scheme": "per_row", "axis": 0}
+clean.add("wrong-scale", "column scales for other columns", _clean(qmeta={"a": _PER_ROW | {"col_scale": _SCALE}}))
+clean.add("not-finite", "a column scale of zero", _clean(qmeta={"a": _PER_ROW | {"col_scale": 0 * _SCALE[:3]}}))
+clean.add("unsupported-scheme", "a column scale that is a number", _clean(qmeta={"a": _PER_ROW | {"col_scale": 2.0}}))
 clean.add("bad-tree", "qmeta is a list", _clean(qmeta=[1]))
 clean.add("bad-tree", "scales hold a number", _clean(scales={"a": 1.0}))
 clean.add("bad-tree", "dtypes hold a number", _clean(dtypes={"a": 7}))
@@ -176,7 +185,10 @@ marked.add("no-tensors", "a header without tensors", lambda: canonical.write({},
 
 families = Group("torch state dict")
 families.add("unsupported-family", "typed entries of an unknown type", lambda: torch_zip.write({"a": {"type": "int3"}}))
-families.add("unsupported-family", "research export (F10)", lambda: torch_zip.write({"payload": dict(EXPECTED)}))
+families.add(
+    "unsupported-family", "old research export (F10)", lambda: torch_zip.write({"subsystem_blobs": {"a": b"x"}})
+)
+families.add("bad-tree", "research export of no tensors", lambda: torch_zip.write({"payload": {"a": 1}}))
 families.add("unsupported-family", "rANS (F13)", lambda: torch_zip.write({"__format__": "hybrid_rans_v1"}))
 families.add("unsupported-family", "tensor as a label", lambda: torch_zip.write({"__format__": _SCALE, "step": 3}))
 families.add("unsupported-family", "numbers only", lambda: torch_zip.write({"step": 3, "loss": 2.5}))

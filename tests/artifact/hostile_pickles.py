@@ -92,7 +92,18 @@ calls.add("pickle-callable", "a pickled module", lambda: _saved(torch.nn.Linear(
 calls.add("numpy-pickle", "numpy array in a torch zip", _numpy_inside)
 calls.add("numpy-pickle", "numpy scalar in a torch zip", lambda: _saved({"w": np.float32(1)}))
 calls.add("bare-pickle", "os.system in a bare pickle", asm.program(asm.call("os", "system", asm.text("id"))))
-calls.add("bare-pickle", "numpy arrays in a bare pickle, protocol 5", lambda: pickle.dumps({"w": np.zeros(3)}, 5))
+calls.add("bare-pickle", "an array of objects in a bare pickle", lambda: pickle.dumps({"w": np.array([{}])}, 5))
+calls.add("bare-pickle", "an array of strings in a bare pickle", lambda: pickle.dumps({"w": np.array(["a"])}, 4))
+calls.add("bare-pickle", "a big-endian array in a bare pickle", lambda: pickle.dumps({"w": np.zeros(3, ">f4")}, 5))
+calls.add("bare-pickle", "a list in a bare pickle", lambda: pickle.dumps([np.zeros(3)], 5))
+calls.add("bare-pickle", "a second pickle behind the first", lambda: 2 * pickle.dumps({"w": np.zeros(3)}, 5))
+calls.add("bare-pickle", "numpy's own type as a value", lambda: pickle.dumps({"w": np.ndarray}, 5))
+calls.add("bad-pickle", "a bare pickle cut off", lambda: pickle.dumps({"w": np.zeros(3)}, 4)[:-9])
+calls.add(
+    "storage-range",
+    "an array in a bare pickle larger than its bytes",
+    lambda: pickle.dumps({"w": np.zeros(3, np.float32)}, 4).replace(b"K\x03\x85", b"K\x04\x85"),
+)
 calls.add(
     "bare-pickle",
     "torch's format of before 1.6",

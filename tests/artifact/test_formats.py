@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ from artifact_controls import CONFIG, CONTROLS, EXPECTED, TENSORS, dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.artifact import DecodeLimits, byteshuffle, codecs
+from evaluator.artifact import DecodeLimits, bits, byteshuffle, codecs, torch_zip
 from evaluator.artifact.decode_bytes import decode_bytes
 from evaluator.artifact.families import canonical, clean_dict, plain, wm
 from evaluator.artifact.numerics import Quantised, Storable, round_to_bfloat16, widen_bfloat16
@@ -201,3 +204,42 @@ def test_content_decides_and_the_facts_say_what_was_found() -> None:
 def test_noise_is_never_an_artifact(data: bytes) -> None:
     with pytest.raises(Refused):
         decode_bytes(data, LIMITS)
+
+
+def test_codes_packed_into_six_bits_come_back() -> None:
+    narrow = {"q": Quantised(np.arange(-31, 32, dtype=np.int8).reshape(9, 7), np.full(9, 0.5, np.float16), 6)}
+    facts, tensors = decode_bytes(clean_dict.write_packed(narrow), LIMITS)
+    assert facts["family"] == "clean-dict"
+    np.testing.assert_array_equal(tensors["q"], dense(dict(narrow))["q"])
+    assert bits.pack_int6(np.array([-31, 32, 0, 1], np.int8)) == bytes([0b00000011, 0b11110111, 0b11100000])
+
+
+@stable
+@given(st.lists(st.integers(-31, 32), max_size=20))
+def test_six_bits_hold_every_code(codes: list[int]) -> None:
+    array = np.array(codes, np.int8)
+    np.testing.assert_array_equal(bits.unpack_int6("a", bits.pack_int6(array), len(codes)), array)
+
+
+def test_column_scales_divide_after_the_row_scales() -> None:
+    codes, rows, columns = np.array([[8, -4], [2, 6]], np.int8), np.array([0.5, 2], np.float16), np.array([2, 0.25])
+    tree = clean_dict.tree_of({"a": Quantised(codes, rows)})
+    tree["qmeta"]["a"]["col_scale"] = columns.astype(np.float16)
+    _, tensors = decode_bytes(torch_zip.write(tree), LIMITS)
+    np.testing.assert_array_equal(tensors["a"], np.array([[2, -8], [2, 48]]))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickles_of_arrays_are_read_at_every_protocol(protocol: int) -> None:
+    tree = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32(0.5), "c": np.asfortranarray(np.eye(2))}
+    facts, tensors = decode_bytes(pickle.dumps(tree, protocol), LIMITS)
+    assert facts["container"] == "numpy-pickle"
+    for name, values in tree.items():
+        np.testing.assert_array_equal(tensors[name], values)
+
+
+def test_a_flat_file_holds_bfloat16() -> None:
+    header = b'{"a": "passthrough"}'
+    data = struct.pack("<I", len(header)) + header + struct.pack("<H", 1) + b"a" + struct.pack("<BBI", 3, 1, 2)
+    _, tensors = decode_bytes(data + struct.pack("<2H", 0x3F80, 0xC000), LIMITS)
+    np.testing.assert_array_equal(tensors["a"], [1.0, -2.0])

@@ -1,8 +1,9 @@
-"""F3 to F6: the dictionary ``{"w": tensors, "m": meta}``, plain or byte-shuffled.
+"""F3 to F6 and F12: the dictionary ``{"w": tensors, "m": meta}``, plain or byte-shuffled.
 
-Format: a torch zip, often byte-shuffled (BSHF), compressed by zstd, zlib, xz or brotli. How ``m`` describes what ``w``
-holds is the subject of :mod:`evaluator.artifact.entries`. Banked models are exported unbanked: nothing to do here.
-Bit packing does not occur: codes of fewer than 8 bits sit in int8.
+Format: a torch zip, often byte-shuffled (BSHF), compressed by zstd, zlib, xz or brotli; or the same two tables without
+a zip (:mod:`evaluator.artifact.flat_file`). How ``m`` describes what ``w`` holds is the subject of
+:mod:`evaluator.artifact.entries`. Banked models are exported unbanked: nothing to do here. Bit packing does not occur:
+codes of fewer than 8 bits sit in int8.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from evaluator.artifact import byteshuffle, entries, torch_zip
+from evaluator.artifact import byteshuffle, entries, flat_file, torch_zip
 from evaluator.artifact.codecs import compress
 from evaluator.artifact.container import Contents
 from evaluator.artifact.entries import Entry
@@ -22,9 +23,8 @@ NAME: Final = "wm"
 
 def recognise(contents: Contents) -> bool:
     """A dictionary of exactly ``w`` and ``m``."""
-    return (
-        contents.container == "torch-zip" and isinstance(contents.object, dict) and contents.object.keys() == {"w", "m"}
-    )
+    two = isinstance(contents.object, dict) and contents.object.keys() == {"w", "m"}
+    return two and contents.container in ("torch-zip", flat_file.CONTAINER)
 
 
 def decode(contents: Contents) -> Weights:
@@ -50,3 +50,8 @@ def write(
     stored, schemes = entries.split(tensors, meta)
     raw = torch_zip.write({"w": stored, "m": schemes})
     return compress(byteshuffle.shuffle(raw) if shuffle else raw, codec)
+
+
+def write_flat(tensors: Mapping[str, Entry], *, codec: str = "zstd") -> bytes:
+    """A whole artifact of F12; equal input gives equal bytes."""
+    return compress(flat_file.write(*entries.split(tensors, "type")), codec)
