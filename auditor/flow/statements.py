@@ -122,7 +122,8 @@ class Interpreter(Calls):
         truth = self.truth(test)
         if truth is None and self.is_main_guard(node.test):
             truth = True
-        if truth and isinstance(node.body[-1], ir.Jump) and node.body[-1].kind == "raise":
+        last = node.body[-1] if node.body else None
+        if truth and isinstance(last, ir.Jump) and last.kind == "raise":
             truth = False  # the submission was run: its checks passed
         if truth is not None:
             if self.is_setting(test) and self.witness.ran(node.body) != self.witness.ran(node.orelse):
@@ -208,7 +209,27 @@ class Interpreter(Calls):
         test = self.truth(self.eval(node.iterable))
         if test is False:
             return self.block(node.orelse)
+        trips = self._trips(node)
+        if trips is not None and trips <= UNROLLED:
+            return self._iterate(node, [None] * trips, abstract=False)
         return self._iterate(node, [None, None], abstract=True)
+
+    def _trips(self, node: ir.Loop) -> int | None:
+        """How often a loop runs that counts up to a constant: ``while n < LIMIT: ...; n += 1``."""
+        test = node.iterable
+        if not (isinstance(test, ir.Compare) and isinstance(test.left, ir.Name) and len(test.rest) == 1):
+            return None
+        (relation, right), name = test.rest[0], test.left.id
+        if isinstance(right, ir.Name) and right.id in node.assigned:
+            return None
+        changes = [s for s in node.body if isinstance(s, ir.AugAssign) and isinstance(s.target, ir.Name)]
+        steps = [s.value for s in changes if isinstance(s.target, ir.Name) and s.target.id == name and s.op == "+"]
+        parts = [self.eval(part) for part in (test.left, right, *steps[:1])]
+        numbers = [part.value for part in parts if isinstance(part, Const) and type(part.value) is int]
+        if len(steps) != 1 or len(numbers) != 3 or relation not in {"<", "<="} or numbers[2] <= 0:
+            return None
+        start, stop, step = numbers
+        return len(range(start, stop + (relation == "<="), step))
 
     def _iterate(self, node: ir.Loop, items: list[Any], abstract: bool) -> bool:
         owner = object()
