@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from auditor.audited import Audited
 
 if TYPE_CHECKING:
+    from auditor.findings import Step
     from auditor.flow import Evidence
     from auditor.submission import Source
 
 _SCORE = re.compile(r"bpb|loss|nll|bits|ppl|perplexity|score|result|eval|final", re.IGNORECASE)
+_SIMPLE = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)
 _SAME = 6e-5
 """Bits per byte: claims are quoted to four digits."""
 
@@ -33,10 +35,21 @@ def is_printed_before(audited: Audited, evidence: Evidence) -> bool:
     return bool(labels) and all(_precedes(audited, label, evidence) for label in labels)
 
 
-def is_about_a_score(evidence: Evidence) -> bool:
+def is_about_a_score(audited: Audited, evidence: Evidence) -> bool:
     """Whether what is printed may be a score: not where the printed text names other quantities only."""
-    printed = [step.text for step in evidence.path if step.why.startswith("the score") and '"' in step.text]
+    statements = [_statement(audited, step) for step in evidence.path if step.why.startswith("the score")]
+    printed = [text for text in statements if '"' in text]
     return not printed or any(_SCORE.search(text) for text in printed)
+
+
+def _statement(audited: Audited, step: Step) -> str:
+    """The text of a step with the lines that its statement goes on for."""
+    source = audited.submission.sources.get(step.file)
+    if source is None:
+        return step.text
+    starting = [node for node in ast.walk(source.syntax) if isinstance(node, _SIMPLE) and node.lineno == step.line]
+    last = max((node.end_lineno or step.line for node in starting), default=step.line)
+    return "\n".join(source.lines[step.line - 1 : last])
 
 
 def claimed_labels(audited: Audited) -> frozenset[str]:

@@ -65,7 +65,7 @@ def _bearing(audited: Audited, evidence: Evidence) -> Evidence:
         return replace(evidence, dormant=True, message=f"{evidence.message}; the score is retracted")
     if is_printed_before(audited, evidence):
         return replace(evidence, dormant=True, message=f"{evidence.message}; the claimed score was printed before")
-    if not is_about_a_score(evidence):
+    if not is_about_a_score(audited, evidence):
         # Probes and other diagnostics may learn from what they measure; that they do is no score.
         return replace(evidence, certainty=type(evidence.certainty)(Status.SUSPECTED.value))
     return evidence

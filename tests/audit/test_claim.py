@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from submissions import BY_ID, audit, write
 
+from auditor.audited import Audited
 from auditor.claim import is_about_a_score
 from auditor.findings import Status, Step, Verdict
 from auditor.flow import Certainty, Evidence
+from auditor.submission import read_submission
 from rules._logs import log, metadata
 from rules._scripts import script
 from rules._training import ADAPT
@@ -51,15 +53,18 @@ def test_what_is_claimed_decides(tmp_path: Path, fields: dict[str, object], stat
     ("printed", "about"),
     [
         ('log0(f"final val_bpb:{bpb:.4f}")', True),
+        ('log0(f"epoch {e + 1} "\n     f"val_bpb:{bpb:.4f}")', True),
         ('log0(f"probe cos_sim:{c:.4f} mse:{m:.4f}")', False),
-        ("log0(", True),
+        ('log0(f"probe cos_sim:{c:.4f} "\n     f"mse:{m:.4f}")', False),
+        ("log0(message)", True),
     ],
 )
-def test_other_printed_quantities_are_no_score(printed: str, about: bool) -> None:
+def test_other_printed_quantities_are_no_score(tmp_path: Path, printed: str, about: bool) -> None:
+    folder = write(tmp_path / "a", {"train_gpt.py": f"print(message)\noptimizer.step()\n{printed}\n"})
     path = (
-        Step("train_gpt.py", 3, "optimizer.step()", "the weights move"),
-        Step("train_gpt.py", 9, printed, "the score's function is called here"),
+        Step("train_gpt.py", 2, "optimizer.step()", "the weights move"),
+        Step("train_gpt.py", 3, printed.partition("\n")[0], "the score's function is called here"),
         Step("train_gpt.py", 1, "print(message)", "the score that used it is reported"),
     )
-    evidence = Evidence("trained", "train_gpt.py", 3, path, Certainty.TRACED)
-    assert is_about_a_score(evidence) is about
+    evidence = Evidence("trained", "train_gpt.py", 2, path, Certainty.TRACED)
+    assert is_about_a_score(Audited(read_submission(folder)), evidence) is about
