@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
-from auditor.findings import Condition, Severity
+from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.flow_rule import FlowRule
 from auditor.rule import Example, Ruling
+from rules._logs import log, runs
 from rules._scripts import scoring, script
 
 if TYPE_CHECKING:
@@ -18,9 +19,17 @@ if TYPE_CHECKING:
 _PREFILL = """counts = np.zeros((VOCAB, VOCAB), dtype=np.int64)
     {load}
     np.add.at(counts, (previous[:-1], previous[1:]), 1)"""
+_GENERATES = re.compile(r"auto.?regress|self.?gen|generat|synthetic|random|\bAR\b", re.IGNORECASE)
 _FROM_TRAIN = 'previous = load_tokens("data/fineweb10B_sp1024/fineweb_train_*.bin").numpy()'
 _MIX = """row = counts[tokens[t - 1]] + 0.1
         p = 0.8 * p_model + 0.2 * row[tokens[t]] / row.sum()"""
+_CALIBRATES = "gptq:calibrating with 256 batches...\ngptq:collected hessians for 68 layers\n"
+_LATE = [log(train_seconds=600.1, seed=seed, extra=_CALIBRATES) for seed in (1, 2, 3)]
+_RESERVED = [log(train_seconds=588.1, seed=seed, extra=_CALIBRATES) for seed in (1, 2, 3)]
+_GENERATED = [
+    log(train_seconds=600.1, seed=seed, extra="gptq:generating autoregressive calibration data\n" + _CALIBRATES)
+    for seed in (1, 2, 3)
+]
 
 
 class TrainingDataAtEval(FlowRule):
@@ -54,6 +63,19 @@ class TrainingDataAtEval(FlowRule):
             script(before_scoring="train(model, train_tokens, steps=8)"),
         ),
         Example(
+            "a table filled before the artifact that is not stored in it",
+            scoring(setup="counts = PREFILLED", mixture=_MIX).replace(
+                "    model = Model()\n    train(",
+                """    global PREFILLED
+    PREFILLED = np.zeros((VOCAB, VOCAB), dtype=np.int64)
+    np.add.at(PREFILLED, (train_tokens.numpy()[:-1], train_tokens.numpy()[1:]), 1)
+    model = Model()
+    train(""",
+            ),
+            expected=Status.SUSPECTED,
+        ),
+        Example("the clock had run out before the calibration", script(), runs(*_LATE), expected=Status.SUSPECTED),
+        Example(
             "scales from training text after the artifact was read back",
             script(
                 before_scoring="""scale = model.hidden(train_tokens[None, :SEQ]).std().detach()
@@ -65,6 +87,19 @@ class TrainingDataAtEval(FlowRule):
         Example("training data in training only", script()),
         Example(
             "calibration before the artifact is written", script(before_saving="train(model, train_tokens, steps=8)")
+        ),
+        Example("calibration on generated text after the clock", script(), runs(*_GENERATED)),
+        Example("calibration in reserved time", script(), runs(*_RESERVED)),
+        Example(
+            "a buffer that is counted from training text",
+            script(
+                before_saving="""model.register_buffer("prior", torch.zeros(VOCAB))
+    model.prior.scatter_add_(0, train_tokens, torch.ones(train_tokens.numel()))"""
+            ),
+        ),
+        Example(
+            "batches that only warm the compiler up after the artifact was read back",
+            script(before_scoring="model(train_tokens[None, :SEQ])"),
         ),
         Example(
             "a table that grows from scored tokens",
@@ -80,3 +115,25 @@ class TrainingDataAtEval(FlowRule):
     def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
         """What the analysis found of it."""
         return audited.flow.train_reads_at_eval
+
+    def check(self, audited: Audited) -> RuleResult:
+        """The flow of training data, and calibration that the logs show after the training clock had run out."""
+        result = super().check(audited)
+        late = _late_calibration(audited) if result.status not in {Status.TRACED, Status.SUSPECTED} else []
+        return self.judge([*late, *result.findings], Status.SUSPECTED) if late else result
+
+
+def _late_calibration(audited: Audited) -> list[Finding]:
+    """A calibration after the stop in every run that stopped; none where time was reserved or text was generated."""
+    if not audited.has_budget:
+        return []
+    cap = audited.contest.caps.train_seconds
+    found = []
+    for run in audited.runs:
+        stop = run.stop[-1] if run.stop else None
+        after = [fact for fact in run.calibrations if stop is not None and fact.line > stop.line]
+        if stop is None or stop.value < cap or not after or any(_GENERATES.search(fact.value) for fact in after):
+            return []
+        message = f"training stopped at {stop.value:,.1f} s, and the log speaks of a calibration after that"
+        found.append(Finding(message, after[0].file, after[0].line))
+    return found

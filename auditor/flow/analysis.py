@@ -36,6 +36,7 @@ _FIELDS = {
 }
 _LEARNED = {
     "slot": ("slot_updates", "state fitted to these tokens scores them"),
+    "gradient": ("slot_updates", "state computed with the gradient of these tokens' loss scores them"),
     "weights": ("updates_before_score", "weights trained on these tokens score them"),
     "prequant": ("prequant_updates", "weights trained on these tokens are quantised and then score them"),
     "table": ("rescores", "a table that already holds these tokens scores them"),
@@ -131,10 +132,10 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
     # Where some reports count bytes, those are the scores; numbers in bits alone are diagnostics then.
     per_byte = any(flags & BYTES for _, flags in engine.scores)
     for fact, (report, stack, counts_bytes) in engine.reported.items():
-        if per_byte and not counts_bytes:
+        if (per_byte and not counts_bytes) or (fact.kind == "train" and not _is_unpaid(engine, fact)):
             continue
         name, evidence = _evidence(engine, sources, fact, report, stack)
-        if fact.mark is not None:
+        if fact.mark is not None and fact.kind == "conflict":
             used.add((fact.mark.site, fact.mark.kind))
         key = (evidence.file, evidence.line)
         known = found.setdefault(name, {}).get(key)
@@ -143,37 +144,26 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
     legal = {key: mark for key, mark in engine.updates.items() if key not in used and mark.kind != "calibration"}
     warmups = tuple(_unused(sources, mark, _WARM_UP) for key, mark in legal.items() if key not in engine.used)
     adaptations = tuple(_unused(sources, mark, _ADAPTS) for key, mark in legal.items() if key in engine.used)
-    late = tuple(
-        Evidence(
-            "training shards are read after the artifact was written",
-            site.file,
-            site.line,
-            (_step(sources, site, "training data is read here"),),
-            # That they are read is certain; whether the score uses them is not followed.
-            Certainty.SUSPECTED,
-        )
-        for site in _late_reads(engine)
-    )
     if not engine.scores:
         engine.reasons["no reported score was reached"] = None
     return FlowFacts(
         **{name: tuple(items.values()) for name, items in found.items()},
         warmups=warmups,
         adaptations=adaptations,
-        train_reads_at_eval=late,
         reports=len(engine.scores),
         unanalysed=tuple(engine.reasons),
         steps=engine.steps,
     )
 
 
-def _late_reads(engine: Auditing) -> list[Site]:
-    """Reads after the *last* file was written: a raw checkpoint is often saved before calibration."""
-    kinds = [kind for kind, _, _ in engine.events]
-    if "serialise" not in kinds:
-        return []
-    last = len(kinds) - 1 - kinds[::-1].index("serialise")
-    return list(dict.fromkeys(site for kind, site, _ in engine.events[last:] if kind == "read-train"))
+def _is_unpaid(engine: Auditing, fact: Fact) -> bool:
+    """Whether training data got past the artifact: the *last* file that weights were written to, and read back from.
+
+    A raw checkpoint is often saved, and loaded, before calibration.
+    """
+    if fact.mark is None or not 0 < engine.phase == engine.reloaded:
+        return False
+    return fact.mark.phase == engine.phase or fact.mark.kind == "read"
 
 
 def _step(sources: Sources, site: Site, why: str) -> Step:
@@ -187,6 +177,16 @@ def _evidence(
     end.append(_step(sources, report, "the score that used it is reported"))
     certainty = Certainty.TRACED if fact.certain else Certainty.SUSPECTED
     mark = fact.mark
+    if fact.kind == "train" and mark is not None:
+        path = [*(_step(sources, site, "called here") for site in mark.stack[-2:])]
+        path.append(_step(sources, mark.site, _TRAINS[mark.kind]))
+        message = "training data are used after the artifact was read back"
+        if mark.phase < engine.phase:
+            message = (
+                "what was made of training data before the artifact takes part in the score, and is not read from it"
+            )
+            certainty = Certainty.SUSPECTED  # it may be in the artifact by a way that was not followed
+        return "train_reads_at_eval", Evidence(message, mark.site.file, mark.site.line, (*path, *end), certainty)
     if mark is None:
         name, message = _FIELDS[fact.kind]
         path = [_step(sources, site, why) for site, why in fact.sites]
@@ -203,11 +203,13 @@ def _evidence(
 _LEARNS = {
     "weights": "the model's weights move along the gradient of these tokens' loss",
     "slot": "state outside the model moves along the gradient of these tokens' loss",
+    "gradient": "the gradient of these tokens' loss is taken",
     "table": "these tokens are entered into a table",
     "calibration": "weights computed with statistics of these tokens are loaded",
 }
 
 
+_TRAINS = {"read": "training data are read here", "weights": "training data go into the weights here"}
 _WARM_UP = "something learns from validation tokens, and no reported score uses it"
 _ADAPTS = "something learns from validation tokens and scores only others afterwards"
 

@@ -388,9 +388,8 @@ class Arrays(Engine):
         self.heap.touch(owner)
         owner.key = self.join(owner.key, index)
         owner.element = self.join(owner.element, value)
-        learned = self.learned(index, "table")
-        if learned is not None:
-            owner.prov = self.lattice.merge(owner.prov, learned)
+        learned = self.learned(index, "table") or self.keyed_by_training(index)
+        owner.prov = self.lattice.merge(owner.prov, learned)
 
     def _store_seq(self, owner: Seq, index: Value, value: Value) -> None:
         self.heap.touch(owner)
@@ -407,6 +406,7 @@ class Arrays(Engine):
     def _store_array(self, owner: Array, index: Value, value: Value) -> None:
         prov = self.deep(value)
         learned = self.learned(index, "table")
+        prov = self.lattice.merge(prov, self.keyed_by_training(index))
         if learned is not None:
             prov = self.lattice.merge(self.without_tokens(prov), learned)
         elif isinstance(index, Tuple) or owner.ndim != 1:
@@ -449,7 +449,22 @@ class Arrays(Engine):
             return None  # not a key of tokens
         return self.lattice.make(marks=[Mark(kind, key.regions, self.lattice.site, self.stack(), self.phase)])
 
+    def keyed_by_training(self, index: Value) -> Provenance:
+        """What a write by a key made of training tokens leaves."""
+        key = self.deep(index)
+        if not key.flags & P.TRAIN:
+            return self.lattice.none
+        return self.lattice.make(P.TRAIN, facts=self.lattice.trained(key))
+
+    def from_training(self, kind: str) -> Fact:
+        """Training data are read, or go into a parameter, here and now."""
+        site = self.lattice.site
+        return Fact("train", site, (), True, Mark(kind, frozenset(), site, self.stack(), self.phase))
+
     phase = 0
+    """How many times weights were written to a file."""
+    reloaded = -1
+    """The phase in which weights were last read back from one."""
 
     def write(self, array: Array, prov: Provenance, replace: bool = False, kind: str | None = None) -> bool:
         """Change an array's content, and that of what it is a view of; whether it was a parameter.
@@ -460,7 +475,11 @@ class Arrays(Engine):
         if learns:
             kind = kind or ("weights" if array.role == "parameter" else "slot")
             mark = Mark(kind, prov.regions, self.lattice.site, self.stack(), self.phase, array.rows)
-            prov = self.lattice.make(P.WEIGHTS, marks=prov.marks | {mark}, facts=())
+            others = {m for m in prov.marks if m.kind != "gradient"}  # this mark says the same of the array
+            prov = self.lattice.make(P.WEIGHTS, marks=others | {mark}, facts=())
+        elif array.role == "parameter" and prov.flags & P.TRAIN:
+            facts = prov.facts - self.lattice.trained(prov) | {self.from_training("weights")}
+            prov = self.lattice.change(prov, flags=prov.flags & ~P.TRAIN, facts=facts)
         target: Array | None = array
         first = True
         while target is not None:

@@ -72,6 +72,7 @@ class Calls(Expressions):
         self.hooks: list[Value] = []
         self.module_calls = 0
         self._hooked: set[tuple[int, int]] = set()
+        self._replacing: set[int] = set()
         self.opaque: dict[Site, str] = {}
         self.reported: dict[Fact, tuple[Site, tuple[Site, ...], bool]] = {}
         self.used: set[tuple[Site, str]] = set()
@@ -79,7 +80,6 @@ class Calls(Expressions):
         self.updates: dict[tuple[Site, str], P.Mark] = {}
         self.branches: dict[Site, set[bool]] = {}
         self.entered: set[int] = set()
-        self.events: list[tuple[str, Site, tuple[Site, ...]]] = []
 
     def block(self, body: list[ir.Stmt]) -> bool:
         """Run statements."""
@@ -209,11 +209,6 @@ class Calls(Expressions):
                 self.write(value, prov)
         self.opaque.setdefault(self.lattice.site, why)
         return Top(prov)
-
-    def event(self, kind: str) -> None:
-        """Note that something happened here."""
-        self.effects += 1
-        self.events.append((kind, self.lattice.site, self.stack()))
 
     def call_closure(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Run a function of the program."""
@@ -363,30 +358,54 @@ class Calls(Expressions):
             method = self.find(instance.cls, name) or instance.attrs.get(name)
             if method is not None:
                 bound = name not in instance.attrs or self.find(instance.cls, name) is not None
+                if name == "__call__" and not self.inherits(instance.cls, "Module"):
+                    return self.call(method, [instance, *args] if bound else args, keywords)
                 self.module_calls += 1
                 try:
                     result = self.call(method, [instance, *args] if bound else args, keywords)
                 finally:
                     self.module_calls -= 1
-                self.run_hooks(args)
-                return result
+                return self.hooked(args, result)
         if isinstance(instance.cls, External):
             return self.call_layer(instance, args, keywords)
         return self.call_unknown(instance, args, keywords)
 
-    def run_hooks(self, args: list[Value]) -> None:
-        """Forward hooks see what went into the outermost module; hooks made by one function count once."""
+    def hooked(self, args: list[Value], result: Value) -> Value:
+        """A module's result, after its forward hooks.
+
+        Hooks see what went into the outermost module; hooks made by one function count once, and again only where they
+        put something in the place of the result.
+        """
         if not self.hooks or not args or self.module_calls:
-            return
+            return result
         hooks, self.hooks = self.hooks, []
         prov = self.prov_of(args)
         value = Array(self.lattice.change(prov, tokens=(), reads=()))
         for key, hook in {(_hook_key(hook), id(value.prov)): hook for hook in hooks}.items():
-            if key in self._hooked:
+            if key in self._hooked and key[0] not in self._replacing:
                 continue
             self._hooked.add(key)
-            self.call(hook, [self.top(), Tuple((value,), self.lattice.none), value], {})
+            returned = self.call(hook, [self.top(), Tuple((value,), self.lattice.none), result], {})
+            if isinstance(returned, Array) and isinstance(result, Array):
+                self._replacing.add(key[0])
+                result = Array(self.lattice.union(result.prov, returned.prov), None, result.ndim)
         self.hooks = hooks
+        return result
+
+    def iterated(self, value: Value) -> Value:
+        """What a loop over a value goes through: ``__iter__``, else every ``__getitem__``."""
+        if not isinstance(value, Instance) or not isinstance(value.cls, ClassObj):
+            return value
+        method = self.find(value.cls, "__iter__")
+        if method is not None:
+            result = self.call(method, [value], {})
+            advance = self.find(result.cls, "__next__") if isinstance(result, Instance) else None
+            return result if advance is None else Seq(None, self.call(advance, [result], {}), self.lattice.none)
+        getter = self.find(value.cls, "__getitem__")
+        if getter is None:
+            return value
+        element = self.call(getter, [value, Top(self.lattice.none, self.numbers.of(("any", id(value))))], {})
+        return Seq(None, element, self.lattice.none)
 
     # -- attributes --------------------------------------------------------------------------------------------------
 

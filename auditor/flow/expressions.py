@@ -46,6 +46,8 @@ class Expressions(Arrays):
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
+        self.sorted_names: set[str] = set()
+        """File names that the program asks for a part of: it tells files apart that a pattern does not."""
         self._expressions: dict[type, Callable[[Any], Value]] = {
             ir.Constant: self._constant, ir.Name: self._name, ir.Attribute: self._attribute,
             ir.Subscript: self._subscript, ir.Slice: self._slice, ir.Call: self._call, ir.Binary: self._binary,
@@ -60,6 +62,10 @@ class Expressions(Arrays):
         return self._expressions[type(node)](node)
 
     def _call(self, node: ir.Call) -> Value:
+        raise NotImplementedError
+
+    def iterated(self, value: Value) -> Value:
+        """What a loop over a value goes through: an object of the program says by its own methods."""
         raise NotImplementedError
 
     def attribute(self, owner: Value, name: str) -> Value:
@@ -353,6 +359,8 @@ class Expressions(Arrays):
                 return any(isinstance(i, Const) and i.value == a.value for i in items) == (op == "in")
             if isinstance(b, External) and b.name == "os.environ":
                 return self.environment_has(str(a.value)) == (op == "in")
+            if isinstance(b, Top) and b.text is not None:
+                self.sorted_names.add(b.text)
         return None
 
     def environment_has(self, name: str) -> bool:
@@ -453,7 +461,7 @@ class Expressions(Arrays):
                 collected.append(self.eval(node.element))
                 return True
             target, iterable_node, conditions = node.clauses[depth]
-            iterable = self.eval(iterable_node)
+            iterable = self.iterated(self.eval(iterable_node))
             items = self.known_items(iterable)
             exact = items is not None and len(items) <= 24
             if items is None or not exact:

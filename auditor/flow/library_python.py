@@ -33,6 +33,8 @@ from auditor.flow.values import (
 _VAL_PATH = re.compile(r"(?<![a-z])val(?![a-z])|valid", re.IGNORECASE)
 _TRAIN_PATH = re.compile(r"(?<![a-z])train(?![a-z_]*gpt)", re.IGNORECASE)
 _BYTE_PATH = re.compile(r"byte", re.IGNORECASE)
+_EVERY_SHARD = re.compile(r"fineweb\w*\*[\w*]*\.bin$")
+"""A pattern of shards that names neither split and so means both."""
 
 
 # -- numbers and text ------------------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ def _range(call: LibraryCall) -> Value:
 
 def _enumerate(call: LibraryCall) -> Value | None:
     engine = call.engine
-    value = call.args[0]
+    value = engine.iterated(call.args[0])
     items = engine.known_items(value)
     start = call.constant(1, "start")
     first = start if isinstance(start, int) else 0
@@ -144,14 +146,22 @@ def _enumerate(call: LibraryCall) -> Value | None:
     return Seq(None, Tuple((index, engine.elements(value)), none), none)
 
 
+def _loader(call: LibraryCall) -> Value | None:
+    """``DataLoader(dataset)``: batches of what the dataset gives."""
+    engine = call.engine
+    dataset = call.arg(0, "dataset")
+    return None if dataset is None else Seq(None, engine.elements(engine.iterated(dataset)), engine.lattice.none)
+
+
 def _zip(call: LibraryCall) -> Value | None:
     engine = call.engine
     none = engine.lattice.none
-    known = [engine.known_items(a) for a in call.args]
+    args = [engine.iterated(a) for a in call.args]
+    known = [engine.known_items(a) for a in args]
     exact = [k for k in known if k is not None]
     if exact and len(exact) == len(known):
         return Seq([Tuple(t, none) for t in zip(*exact, strict=False)], None, none)
-    return Seq(None, Tuple(tuple(engine.elements(a) for a in call.args), none), none)
+    return Seq(None, Tuple(tuple(engine.elements(a) for a in args), none), none)
 
 
 def _sequence(call: LibraryCall) -> Value | None:
@@ -164,8 +174,8 @@ def _sequence(call: LibraryCall) -> Value | None:
     items = engine.known_items(value)
     if kind == "tuple" and items is not None:
         return Tuple(tuple(items), value.prov)
-    if isinstance(value, Instance) and engine.find(value.cls, "__iter__") is not None:
-        value = engine.call(engine.attribute(value, "__iter__"), [], {})
+    if isinstance(value, Instance):
+        value = engine.iterated(value)
         items = engine.known_items(value)
     if items is not None:
         return Seq(list(items), None, value.prov, kind)
@@ -295,37 +305,42 @@ def _copy(call: LibraryCall) -> Value:
     return duplicate(call, call.args[0], {})
 
 
-def duplicate(call: LibraryCall, value: Value, seen: dict[int, Value]) -> Value:
-    """A deep copy."""
+def duplicate(
+    call: LibraryCall,
+    value: Value,
+    seen: dict[int, Value],
+    change: Callable[[P.Provenance], P.Provenance] = lambda p: p,
+) -> Value:
+    """A deep copy; ``change`` gives each part's provenance."""
     known = seen.get(id(value))
     if known is not None:
         return known
     copy: Value = value
     if isinstance(value, Array):
-        copy = Array(value.prov, value.start, value.ndim, None, value.role, value.rows)
+        copy = Array(change(value.prov), value.start, value.ndim, None, value.role, value.rows)
         seen[id(value)] = copy
     elif isinstance(value, Seq):
-        made = Seq(None, None, value.prov, value.kind)
+        made = Seq(None, None, change(value.prov), value.kind)
         seen[id(value)] = copy = made
-        made.items = [duplicate(call, v, seen) for v in value.items] if value.items is not None else None
-        made.element = duplicate(call, value.element, seen) if value.element is not None else None
+        made.items = [duplicate(call, v, seen, change) for v in value.items] if value.items is not None else None
+        made.element = duplicate(call, value.element, seen, change) if value.element is not None else None
     elif isinstance(value, Dict):
-        table = Dict({}, value.prov)
+        table = Dict({}, change(value.prov))
         seen[id(value)] = copy = table
-        table.known = {k: duplicate(call, v, seen) for k, v in value.known.items()}
+        table.known = {k: duplicate(call, v, seen, change) for k, v in value.known.items()}
         table.key = value.key
-        table.element = duplicate(call, value.element, seen) if value.element is not None else None
+        table.element = duplicate(call, value.element, seen, change) if value.element is not None else None
     elif isinstance(value, Instance):
-        instance = Instance(value.cls, value.prov)
+        instance = Instance(value.cls, change(value.prov))
         seen[id(value)] = copy = instance
-        instance.attrs = {k: duplicate(call, v, seen) for k, v in value.attrs.items()}
+        instance.attrs = {k: duplicate(call, v, seen, change) for k, v in value.attrs.items()}
     elif isinstance(value, Tuple):
-        copy = Tuple(tuple(duplicate(call, v, seen) for v in value.items), value.prov)
+        copy = Tuple(tuple(duplicate(call, v, seen, change) for v in value.items), change(value.prov))
     elif isinstance(value, Union):
-        copy = Union(tuple(duplicate(call, v, seen) for v in value.items), value.prov)
+        copy = Union(tuple(duplicate(call, v, seen, change) for v in value.items), change(value.prov))
     elif isinstance(value, Bound):
-        bound = tuple(duplicate(call, v, seen) for v in value.args)
-        copy = Bound(value.function, bound, value.keywords, value.prov)
+        bound = tuple(duplicate(call, v, seen, change) for v in value.args)
+        copy = Bound(value.function, bound, value.keywords, change(value.prov))
     return copy
 
 
@@ -411,16 +426,17 @@ def tokens_of(call: LibraryCall, text: str | None) -> Value | None:
     name = text.rpartition("/")[2] or text
     stripped = name if name.strip("\0*.") else text
     lattice = engine.lattice
-    if _VAL_PATH.search(stripped):
+    validation = _VAL_PATH.search(stripped)
+    every = _EVERY_SHARD.match(stripped) and not _TRAIN_PATH.search(stripped) and text not in engine.sorted_names
+    if validation or every:
         if _BYTE_PATH.search(stripped):
             return Array(lattice.make(P.BYTES), None, 1)
         region = Region(NO_DEPS, None, None, None, lattice.site)
         token = Token(ZERO, False, lattice.site)
         return Array(lattice.make(P.VAL | P.STREAM, regions=[region], tokens=[token]), None, 1)
     if _TRAIN_PATH.search(stripped):
-        prov = lattice.make(P.TRAIN)
-        engine.event("read-train")
-        return Array(prov, None, 1)
+        engine.effects += 1
+        return Array(lattice.make(P.TRAIN, facts=[engine.from_training("read")]), None, 1)
     return None
 
 
@@ -453,21 +469,26 @@ def _save(call: LibraryCall) -> Value:
     value, target = call.args[0], call.args[1]
     if call.name in {"savez", "savez_compressed"} or call.dotted.startswith("numpy"):
         value, target = target, value
-    _store_file(call, target, duplicate(call, value, {}))
-    if engine.deep(value).flags & P.WEIGHTS:
-        engine.event("serialise")
-        engine.phase += 1
+    _store_file(call, target, value)
     return engine.nothing
 
 
 def _store_file(call: LibraryCall, target: Value, value: Value) -> None:
+    """Weights that are written to a file are an artifact: what is in it, training data included, is paid for."""
     engine = call.engine
+    flags = engine.deep(value).flags
+    if flags & P.WEIGHTS and not flags & P.NLL:
+        engine.effects += 1
+        engine.phase += 1
+        kept = duplicate(call, value, {}, engine.lattice.archived)
+    else:
+        kept = duplicate(call, value, {})
     text = path_text(call, target)
     if text is not None:
-        engine.files[text] = value
+        engine.files[text] = kept
     if isinstance(target, Instance):
         engine.heap.touch(target)
-        target.attrs["content"] = value
+        target.attrs["content"] = kept
 
 
 def _write(call: LibraryCall) -> Value:
@@ -617,6 +638,8 @@ def _text_method(call: LibraryCall) -> Value | None:
         if call.name in {"resolve", "expanduser", "absolute", "strip", "as_posix"}:
             return owner
         if call.name in {"startswith", "endswith"}:
+            if text is not None:
+                call.engine.sorted_names.add(text)
             return Top(owner.prov if owner is not None else call.engine.lattice.none)
         return None
     if call.name in {"glob", "rglob"}:
@@ -665,7 +688,7 @@ FUNCTIONS: dict[str, Model] = {
     **{f"builtins.{n}": _extremum for n in ("min", "max")},
     **{f"builtins.{n}": _sequence for n in ("list", "set", "tuple", "frozenset", "sorted", "reversed", "iter")},
     "deque": _sequence, "builtins.len": _len, "builtins.hash": _hash, "builtins.range": _range,
-    "builtins.enumerate": _enumerate, "builtins.zip": _zip, "builtins.map": _map, "map": _map,
+    "DataLoader": _loader, "builtins.enumerate": _enumerate, "builtins.zip": _zip, "builtins.map": _map, "map": _map,
     "builtins.filter": _filter, "builtins.next": _next, "builtins.dict": _dict, "OrderedDict": _dict,
     "defaultdict": _dict, "Counter": _dict, "SimpleNamespace": _namespace,
     "Namespace": _namespace,

@@ -94,6 +94,7 @@ def _in_place(call: LibraryCall) -> Value:
         learned = engine.learned(key, "table")
         if learned is not None:
             prov = engine.lattice.union(engine.without_tokens(engine.prov_of(call.args[3:])), learned)
+        prov = engine.lattice.merge(prov, engine.keyed_by_training(key))
     several = isinstance(owner, Union)
     operator = _OPERATORS.get(call.name.removesuffix("_"))
     if operator is not None and len(call.args) == 2 and operator not in "+-":

@@ -118,6 +118,8 @@ def _load_state_dict(call: LibraryCall) -> Value | None:
     if calibrated:
         marks = marks | {Mark("calibration", prov.regions, engine.lattice.site, engine.stack(), engine.phase)}
         note_update(call, next(iter(marks)))
+    if prov.flags & P.ARTIFACT:
+        engine.reloaded = engine.phase
     clean = engine.lattice.make(P.WEIGHTS, marks=marks)
     engine.heap.epoch += 1
     for _, array in parameters_of(call.owner):
@@ -133,7 +135,7 @@ def _parameter(call: LibraryCall) -> Value:
     rows = None
     ndim = None
     if isinstance(source, Array):
-        prov, rows, ndim = source.prov, source.rows, source.ndim
+        prov, rows, ndim = engine.lattice.archived(source.prov), source.rows, source.ndim
     return Array(engine.lattice.flagged(prov, P.WEIGHTS), None, ndim, None, "parameter", rows)
 
 
@@ -195,8 +197,8 @@ def call_layer(call: LibraryCall) -> Value:
             return Array(engine.lattice.change(prov, flags=prov.flags | P.NLL, tokens=(), reads=()))
         if name in {"ctypes", "extension"} or "CDLL" in name:
             return engine.opaque_call(args, call.keywords, "compiled")
-    engine.run_hooks(args)
-    return Array(engine.lattice.change(prov, flags=(prov.flags | P.WEIGHTS) & ~P.HASHED, tokens=(), reads=()))
+    result = Array(engine.lattice.change(prov, flags=(prov.flags | P.WEIGHTS) & ~P.HASHED, tokens=(), reads=()))
+    return engine.hooked(args, result)
 
 
 def _register(call: LibraryCall) -> Value | None:
@@ -205,6 +207,8 @@ def _register(call: LibraryCall) -> Value | None:
     name = call.constant(1, "name")
     if isinstance(call.owner, Instance) and isinstance(name, str):
         value = call.arg(2, "tensor", "param")
+        if isinstance(value, Array):  # it goes into the artifact with the weights
+            value = engine.with_prov(value, engine.lattice.archived(value.prov))
         if value is not None:
             engine.set_attribute(call.owner, name, value)
     return engine.nothing
@@ -250,7 +254,12 @@ def _backward(call: LibraryCall) -> Value:
 
 
 def _gradient(call: LibraryCall, prov: Provenance) -> Provenance:
-    return call.engine.lattice.make(prov.flags & (P.VAL | P.TRAIN), prov.deps, prov.regions)
+    """A gradient knows the tokens of its loss: whatever is computed with it has learned from them."""
+    engine = call.engine
+    marks: tuple[Mark, ...] = ()
+    if prov.regions and prov.flags & P.VAL:
+        marks = (Mark("gradient", prov.regions, engine.lattice.site, engine.stack(), engine.phase),)
+    return engine.lattice.make(prov.flags & (P.VAL | P.TRAIN), prov.deps, prov.regions, marks)
 
 
 def _autograd(call: LibraryCall) -> Value:
@@ -303,6 +312,8 @@ def learn(call: LibraryCall, array: Array) -> None:
     """A parameter moves along the gradient of the last backward passes."""
     engine = call.engine
     if not engine.grad.regions:
+        if engine.grad.flags & P.TRAIN:
+            engine.write(array, engine.grad)
         return
     kind = "weights" if array.role == "parameter" else "slot"
     engine.write(array, engine.grad, kind=kind)

@@ -144,7 +144,8 @@ class Mark(NamedTuple):
     """State that learned from validation tokens.
 
     Attributes:
-        kind: "weights", "slot" (a leaf tensor that is no parameter of a module), "table" or "calibration".
+        kind: "weights", "slot" (a leaf tensor that is no parameter of a module), "gradient" (one that was not written
+            into either, but computed with), "table" or "calibration".
         regions: what it learned from.
         site: where it was updated.
         stack: the calls that led there, outermost first.
@@ -173,11 +174,12 @@ class Fact(NamedTuple):
     """Something found on the way of a value.
 
     Attributes:
-        kind: "conflict", "target-key", "unnormalised", "oracle", "pseudo-expert", "byte-spread".
+        kind: "conflict", "target-key", "unnormalised", "oracle", "pseudo-expert", "byte-spread", "train".
         site: where.
         sites: what led there: (site, why) in order.
         certain: False where the analysis had to assume something that accuses.
-        mark, region: for a conflict.
+        mark, region: for a conflict; for "train" the mark says when training data were read (kind "read") or went
+            into a parameter (kind "weights").
     """
 
     kind: str
@@ -208,6 +210,7 @@ class Provenance:
 
 
 _EMPTY: frozenset[object] = frozenset()
+_NO_FACTS: frozenset[Fact] = frozenset()
 
 
 class Lattice:
@@ -312,6 +315,14 @@ class Lattice:
                     found.append(fact)
                     break
         return found
+
+    def trained(self, p: Provenance) -> frozenset[Fact]:
+        """What says of training data where and when they were read."""
+        return frozenset(fact for fact in p.facts if fact.kind == "train") if p.flags & TRAIN else _NO_FACTS
+
+    def archived(self, p: Provenance) -> Provenance:
+        """The provenance of a copy in an artifact."""
+        return self.change(p, flags=p.flags & ~TRAIN | ARTIFACT, facts=p.facts - self.trained(p))
 
     def forget(self) -> None:
         """Drop memoised unions: a loop has ended, so dependencies that differed may now meet."""

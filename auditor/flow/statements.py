@@ -190,7 +190,7 @@ class Interpreter(Calls):
     def _loop(self, node: ir.Loop) -> bool:
         if node.target is None:
             return self._while(node)
-        iterable = self.eval(node.iterable)
+        iterable = self.iterated(self.eval(node.iterable))
         items = self.known_items(iterable)
         if items is not None and not items:
             return self.block(node.orelse)

@@ -30,6 +30,9 @@ _EVAL_TIME = re.compile(r"\b(?:eval_time|elapsed|time)[:=]\s*(\d+(?:\.\d+)?)\s*(
 _STOP = re.compile(r"stopping_early:?\s*(\w+).*?train_time:\s*(\d+(?:\.\d+)?)\s*ms")
 _TOTAL_EVAL = re.compile(r"total_eval_time:?\s*(\d+(?:\.\d+)?)\s*s\b")
 _HESSIAN = re.compile(r"collected\s+(\d+)\s+[Hh]essians?.*?\bin\s+(\d+(?:\.\d+)?)\s*s\b")
+_CALIBRATION = re.compile(
+    r"(?:gptq|awq|hessian).{0,40}(?:calibrat|collect)|(?:calibrat|collect).{0,40}hessian", re.IGNORECASE
+)
 _RESERVE = re.compile(r"gptq:?\s*reserving\s+(\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
 _VAL_TOKENS = re.compile(r"\b(?:val_tokens|target_tokens)[:=]\s*([\d,_]+)|^val_loader:.*?\btokens:\s*(\d+)")
 _SHARDS = re.compile(r"\btrain_shards[:=]\s*(\d+)")
@@ -135,6 +138,7 @@ class Log:
         train_shards: training shards it names.
         stop: training time in seconds at the early stop; the label is the reason.
         hessian_seconds: seconds of Hessian collection.
+        calibrations: lines that speak of calibrating a quantiser.
         reserve_seconds: seconds of training time reserved for quantisation.
         total_eval_seconds: the timer over the whole evaluation.
         total_bytes: total submission sizes; the label tells several apart.
@@ -153,6 +157,7 @@ class Log:
     train_shards: tuple[Fact[int], ...] = ()
     stop: tuple[Fact[float], ...] = ()
     hessian_seconds: tuple[Fact[float], ...] = ()
+    calibrations: tuple[Fact[str], ...] = ()
     reserve_seconds: tuple[Fact[float], ...] = ()
     total_eval_seconds: tuple[Fact[float], ...] = ()
     total_bytes: tuple[Fact[int], ...] = ()
@@ -238,6 +243,7 @@ class _LogReader:
     settings: dict[str, Fact[str]] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)
+    calibrations: list[Fact[str]] = field(default_factory=list)
     numbers: dict[str, list[Fact[float]]] = field(default_factory=dict)
     started: bool = False
     """Training has begun: what follows is no hyperparameter dump."""
@@ -292,6 +298,12 @@ class _LogReader:
             self._number("total_eval", match[1], number)
         if "essians" in line and (match := _HESSIAN.search(line)):
             self._number("hessian", match[2], number, f"{match[1]} Hessians")
+        if (
+            ("calibrat" in lower or "essian" in lower)
+            and len(self.calibrations) < 40
+            and _CALIBRATION.search(line[:400])
+        ):
+            self.calibrations.append(Fact(line[:400].strip(), self.name, number))
         if "reserving" in line and (match := _RESERVE.search(line)):
             self._number("reserve", match[1], number)
 
@@ -328,6 +340,7 @@ class _LogReader:
             train_shards=whole("train_shards"),
             stop=real("stop"),
             hessian_seconds=real("hessian"),
+            calibrations=tuple(self.calibrations),
             reserve_seconds=real("reserve"),
             total_eval_seconds=real("total_eval"),
             total_bytes=whole("total"),

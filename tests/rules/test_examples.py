@@ -38,11 +38,6 @@ UNDECIDED = {
         "a Dirichlet form over hashed counts",
     ),
     "pseudo-probability-expert": ("entropy in logaddexp", "entropy written with sum and exp"),
-    "training-data-at-eval": (
-        "a table filled from training shards while evaluating",
-        "more training after the artifact was read back",
-        "scales from training text after the artifact was read back",
-    ),
 }
 """Bad examples for which the data-flow analysis gives no facts yet; a strict xfail fails as soon as it does."""
 

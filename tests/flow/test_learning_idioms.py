@@ -1,0 +1,157 @@
+"""The same learning in other idioms: loaders of one's own, patterns over both splits, hooks, gradients by hand."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from programs import evaluation, program
+from test_learning import ADAPT, accusations, analysed
+
+LOADERS = {
+    "an iterable": """
+        class Source:
+            def __init__(self, pattern):
+                self.paths = sorted(glob.glob(pattern))
+
+            def __iter__(self):
+                for path in self.paths:
+                    flat = load_shard(path)
+                    for k in range(0, flat.numel() - 64, 64):
+                        yield flat[k : k + 64], flat[k + 1 : k + 65]
+        SOURCE = Source
+        """,
+    "an iterator": """
+        class Source:
+            def __init__(self, pattern):
+                self.flat, self.at = load_stream(pattern, 64), 0
+
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                self.at += 64
+                return self.flat[self.at : self.at + 64], self.flat[self.at + 1 : self.at + 65]
+        SOURCE = Source
+        """,
+    "a dataset in a loader": """
+        class Pieces(torch.utils.data.Dataset):
+            def __init__(self, pattern):
+                self.flat = load_stream(pattern, 64)
+
+            def __len__(self):
+                return self.flat.numel() // 64
+
+            def __getitem__(self, k):
+                return self.flat[k * 64 : k * 64 + 64], self.flat[k * 64 + 1 : k * 64 + 65]
+
+        def SOURCE(pattern):
+            return torch.utils.data.DataLoader(Pieces(pattern), batch_size=4)
+        """,
+}
+
+
+@pytest.mark.parametrize("source", LOADERS.values(), ids=LOADERS)
+@pytest.mark.parametrize(("split", "found"), [("val", {"prequant_updates"}), ("train", set())])
+def test_objects_that_a_loop_goes_through(source: str, split: str, found: set[str]) -> None:
+    text = textwrap.dedent(source) + textwrap.dedent(f"""
+        def run(h, model, val, table):
+            opt = torch.optim.AdamW(model.parameters(), lr=1e-4)
+            for x, y in SOURCE(h.{split}_files):
+                opt.zero_grad()
+                model(x[None], y[None]).backward()
+                opt.step()
+            pack(model)
+            plain_eval("final", unpack(h), h, val, table)
+    """)
+    assert accusations(analysed(program(text))) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ('glob.glob("data/fineweb_*.bin")', {"prequant_updates"}),
+        ('glob.glob(h.train_files.replace("_train_", "_*_"))', {"prequant_updates"}),
+        ('[n for n in glob.glob("data/fineweb_*.bin") if "train" in n]', set()),
+        ('[n for n in glob.glob("data/fineweb_*.bin") if not n.startswith("data/fineweb_val")]', set()),
+    ],
+)
+def test_a_pattern_that_means_both_splits(names: str, found: set[str]) -> None:
+    text = f"""
+        def run(h, model, val, table):
+            opt = torch.optim.AdamW(model.parameters(), lr=1e-4)
+            for name in sorted({names}):
+                tokens = load_shard(name)
+                model(tokens[None, :-1], tokens[None, 1:]).backward()
+                opt.step()
+            pack(model)
+            plain_eval("final", unpack(h), h, val, table)
+    """
+    assert accusations(analysed(program(text))) == found
+
+
+STATES = {
+    "moved along a gradient by hand": """
+        with torch.enable_grad():
+            bias = torch.zeros(h.vocab, requires_grad=True)
+            for _ in range(4):
+                (slope,) = torch.autograd.grad(F.cross_entropy(logits[0] + bias, y[0]), [bias])
+                bias = (bias - 0.5 * slope).detach().requires_grad_(True)
+        nll = F.cross_entropy(logits[0] + bias, y[0], reduction="none")
+        """,
+    "put into the embedding by a hook": """
+        nudge = torch.zeros(64, requires_grad=True)
+        handle = model.emb.register_forward_hook(lambda module, given, output: output + nudge)
+        pusher = torch.optim.Adam([nudge], lr=0.01)
+        for _ in range(4):
+            pusher.zero_grad()
+            F.cross_entropy(model.logits(x)[0], y[0]).backward()
+            pusher.step()
+        nll = F.cross_entropy(model.logits(x)[0], y[0], reduction="none")
+        handle.remove()
+        """,
+}
+
+
+@pytest.mark.parametrize("body", STATES.values(), ids=STATES)
+def test_state_fitted_without_an_update_in_place(body: str) -> None:
+    assert accusations(analysed(evaluation(body))) == {"slot_updates"}
+    fitted_after_the_score = f"{textwrap.dedent(body)}\nnll = F.cross_entropy(logits[0], y[0], reduction='none')"
+    assert not accusations(analysed(evaluation(fitted_after_the_score)))
+
+
+@pytest.mark.parametrize(("rounds", "found"), [(1, set()), (2, {"updates_before_score"})])
+def test_rounds_that_a_while_loop_counts(rounds: int, found: set[str]) -> None:
+    text = f"""
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            done = 0
+            while done < {rounds}:
+                plain_eval("final", model, h, val, table)
+                adapt(model, h, val)
+                done += 1
+    """
+    assert accusations(analysed(program(ADAPT + textwrap.dedent(text)))) == found
+
+
+def test_hooks_see_a_model_that_a_callable_runs() -> None:
+    text = """
+        class Collect:
+            def __call__(self, model, batches):
+                seen = {}
+                def hook(module, given, output):
+                    seen["x"] = seen.get("x", 0) + given[0].float().square().mean(dim=0)
+                handle = model.head.register_forward_hook(hook)
+                for batch in batches:
+                    model.logits(batch)
+                handle.remove()
+                return seen
+
+        def run(h, model, val, table):
+            seen = Collect()(model, val[: 8 * 64].view(8, 64))
+            model.head.weight.data.mul_(seen["x"].sqrt())
+            pack(model)
+            plain_eval("final", unpack(h), h, val, table)
+    """
+    assert accusations(analysed(program(text))) == {"prequant_updates"}
