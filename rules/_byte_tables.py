@@ -1,27 +1,80 @@
-"""Byte tables over a tokenizer's pieces: is the space before a word counted by the table and once more by the sum?"""
+"""How many bytes a script credits each token: its tables and sums, evaluated on a handful of sample tokens.
+
+Whoever builds a table of bytes asks a tokenizer for its pieces. That function is evaluated with a tokenizer of our own
+that has a dozen pieces; then every sum that changes with the table is evaluated for each sample as the target, after an
+ordinary token. What comes out is compared with the bytes of the text that the piece stands for.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from auditor.concrete import UNKNOWN, HaltError, Interpreter, Native
 from auditor.findings import Step
 from auditor.submission import Source, Submission
+from rules._byte_sums import ByteSums
 
 _MARKER = "\u2581"
+_PIECES = (
+    "<unk>",
+    "<s>",
+    "</s>",
+    "<0x0A>",
+    "<0xE2>",
+    "\u2581",
+    "\u2581the",
+    "the",
+    "\u00e9",
+    "\u2581\u00e9t\u00e9",
+    "\U0001f600",
+)
+_CONTROLS, _BYTES = range(3), range(3, 5)
+_SPACED, _ORDINARY = 6, 7
+"""A word's beginning, and a word's end: the token before each sample, after which a space is a byte of the text."""
+_SAMPLES = (6, 7, 8, 9, 10, 3)
+_GIVES_PIECE = {"id_to_piece", "IdToPiece"}
+_MOST = 4.0
+"""Times the truth up to which a sum is taken for a sum of bytes."""
 
 
-def double_counted_spaces(submission: Submission) -> Iterator[tuple[Step, ...]]:
-    """Pairs of a table that counts the leading space and a sum that adds it again, one per table."""
-    sources = [source for source in submission.sources.values() if source.problem is None and _has_marker(source.text)]
-    sums = [step for source in submission.sources.values() if source.problem is None for step in _space_sums(source)]
-    if not sums:
-        return
-    for source in sources:
-        for function in ast.walk(source.syntax):
-            if isinstance(function, ast.FunctionDef) and _is_called(function.name, submission):
-                for step in _inclusive_lines(function, source):
-                    yield (step, sums[0])
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """A token that is credited too much.
+
+    Attributes:
+        piece: the piece.
+        credited, bytes: what the script counts, and what the text has.
+        steps: where.
+    """
+
+    piece: str
+    credited: float
+    bytes: int
+    steps: tuple[Step, ...]
+
+
+def true_bytes(token: int) -> int:
+    """Bytes that a sample adds to the text after an ordinary token."""
+    return 1 if token in _BYTES else len(_PIECES[token].replace(_MARKER, " ").encode())
+
+
+def overcredited(submission: Submission) -> list[Credit]:
+    """Tables and sums that credit a sample token more than its bytes."""
+    sources = [source for source in submission.sources.values() if source.problem is None]
+    found: list[Credit] = []
+    for source, function in _builders(sources):
+        tables = _tables([s.syntax for s in sources], function) if _is_called(function.name, sources) else None
+        if tables is None:
+            continue
+        step = _step(source, function.lineno, "the table of bytes per token is made here")
+        found += _excess(tables.bytes.tolist(), (step,))  # what is added later only adds
+        found += sums_overcredit(sources, tables, step)
+    return found
 
 
 def tables_from_files(submission: Submission) -> Iterator[Step]:
@@ -36,60 +89,107 @@ def tables_from_files(submission: Submission) -> Iterator[Step]:
                 yield _step(source, node.lineno, "the table of bytes per token is read from a file")
 
 
-def _has_marker(text: str) -> bool:
-    return _MARKER in text or "u2581" in text.lower()
+# -- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _is_called(name: str, submission: Submission) -> bool:
-    return any(f"{name}(" in source.text.replace(f"def {name}(", "") for source in submission.sources.values())
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A script's tables over the samples: bytes, whether a piece begins with a space, whether a token is no text."""
+
+    bytes: Any
+    spaces: Any
+    boundary: Any
 
 
-def _inclusive_lines(function: ast.FunctionDef, source: Source) -> Iterator[Step]:
-    """Lines that give a piece with the marker the bytes of its text and one for the space, and note the space too."""
-    for branch in ast.walk(function):
-        if not (isinstance(branch, ast.If) and _tests_marker(branch.test)):
+def _builders(sources: Sequence[Source]) -> Iterator[tuple[Source, ast.FunctionDef]]:
+    """The innermost functions that ask a tokenizer for pieces."""
+    for source in sources:
+        if not any(name in source.text for name in _GIVES_PIECE):
             continue
-        notes_space = any(
-            isinstance(s, ast.Assign) and isinstance(s.value, ast.Constant) and s.value.value in (True, 1)
-            for s in branch.body
-        )
-        for statement in branch.body:
-            if notes_space and isinstance(statement, ast.Assign) and _is_length_plus_one(statement.value):
-                yield _step(source, statement.lineno, "the table counts the space before the word")
+        nodes = list(ast.walk(source.syntax))
+        lines = [n.lineno for n in nodes if isinstance(n, ast.Attribute) and n.attr in _GIVES_PIECE]
+        functions = [n for n in nodes if isinstance(n, ast.FunctionDef)]
+        around = (max((f for f in functions if f.lineno <= line <= (f.end_lineno or 0)), key=lambda f: f.lineno,
+                      default=None) for line in lines)  # fmt: skip
+        yield from ((source, function) for function in dict.fromkeys(around) if function is not None)
 
 
-def _tests_marker(test: ast.expr) -> bool:
-    return any(isinstance(node, ast.Constant) and node.value == _MARKER for node in ast.walk(test))
+def _tables(modules: Sequence[ast.Module], function: ast.FunctionDef) -> Tables | None:
+    """What a function that makes the tables makes of the sample tokenizer; None where that cannot be told."""
+    tokenizer = _tokenizer()
+    owners = {
+        n.value.id
+        for n in ast.walk(function)
+        if isinstance(n, ast.Attribute) and n.attr in _GIVES_PIECE and isinstance(n.value, ast.Name)
+    }
+
+    def guess(name: str, _: ast.AST | None) -> Any:
+        if name in owners:
+            return tokenizer
+        return len(_PIECES) if "vocab" in name.lower() else UNKNOWN
+
+    parameters = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    try:
+        made, attributes = Interpreter(modules, guess).call_method(function, {n: guess(n, None) for n in parameters})
+    except (HaltError, RecursionError):
+        return None
+    parts = list(made) if isinstance(made, tuple | list) else [made, *attributes.values()]
+    arrays = [part for part in parts if isinstance(part, np.ndarray) and part.shape == (len(_PIECES),)]
+    counts = next((a for a in arrays if a.dtype != bool and (a > 1).any()), None)
+    flags = [a.astype(bool) for a in arrays if a is not counts]
+    spaces = next((a for a in flags if a[_SPACED] and not a[_ORDINARY]), None)
+    if counts is None or spaces is None:
+        return None
+    boundary = next((a for a in flags if a is not spaces), np.zeros(len(_PIECES), dtype=bool))
+    return Tables(counts, spaces, boundary)
 
 
-def _is_length_plus_one(value: ast.expr) -> bool:
-    """``len(piece[1:].encode()) + 1``, either way round."""
-    if not (isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add)):
-        return False
-    sides = (value.left, value.right)
-    one = any(isinstance(side, ast.Constant) and side.value == 1 for side in sides)
-    length = any(
-        isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id == "len" for side in sides
-    )
-    return one and length
+def _tokenizer() -> Native:
+    controls, fallback = set(_CONTROLS), set(_BYTES)
+    asks: dict[tuple[str, ...], Callable[..., Any]] = {
+        ("is_control", "IsControl"): lambda i: int(i) in controls - {0},
+        ("is_unknown", "IsUnknown"): lambda i: int(i) == 0,
+        ("is_unused", "IsUnused"): lambda i: False,
+        ("is_byte", "IsByte"): lambda i: int(i) in fallback,
+        ("id_to_piece", "IdToPiece"): lambda i: _PIECES[int(i)],
+        ("vocab_size", "get_piece_size", "GetPieceSize", "piece_size", "__len__"): lambda: len(_PIECES),
+        ("piece_to_id", "PieceToId"): lambda p: _PIECES.index(p) if p in _PIECES else 0,
+        ("unk_id",): lambda: 0,
+        ("bos_id",): lambda: 1,
+        ("eos_id",): lambda: 2,
+        ("pad_id",): lambda: -1,
+    }
+    return Native({name: ask for names, ask in asks.items() for name in names})
 
 
-def _space_sums(source: Source) -> Iterator[Step]:
-    """Lines that add ``space[target] & ~boundary[previous]`` to the bytes."""
-    for statement in ast.walk(source.syntax):
-        if isinstance(statement, ast.AugAssign | ast.Assign):
-            for node in ast.walk(statement.value):
-                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd) and _is_space_gate(node):
-                    yield _step(source, statement.lineno, "the sum adds the space again")
+def _is_called(name: str, sources: Sequence[Source]) -> bool:
+    return name == "__init__" or any(f"{name}(" in source.text.replace(f"def {name}(", "") for source in sources)
 
 
-def _is_space_gate(node: ast.BinOp) -> bool:
-    return (
-        isinstance(node.left, ast.Subscript)
-        and isinstance(node.right, ast.UnaryOp)
-        and isinstance(node.right.op, ast.Invert)
-        and isinstance(node.right.operand, ast.Subscript)
-    )
+# -- sums ------------------------------------------------------------------------------------------------------------
+
+
+def sums_overcredit(sources: Sequence[Source], tables: Tables, made: Step) -> list[Credit]:
+    """Sums over targets' bytes, each evaluated for every sample."""
+    sums = ByteSums([source.syntax for source in sources], tables.bytes, tables.spaces, tables.boundary)
+    found: list[Credit] = []
+    for source in sources:
+        for place in sums.candidates(source.syntax):
+            credited = {token: sums.added(place, token, _ORDINARY) for token in _SAMPLES}
+            known = {token: value for token, value in credited.items() if value is not None}
+            if len(known) == len(_SAMPLES):
+                step = _step(source, place.statement.lineno, "the bytes of the targets are added up here")
+                found += _excess(known, (made, step))
+    return found
+
+
+def _excess(credited: Mapping[int, float] | Sequence[float], steps: tuple[Step, ...]) -> list[Credit]:
+    """The first sample that is credited more than its bytes; what is many times more is no count of bytes."""
+    for token in _SAMPLES:
+        value, truth = credited[token], true_bytes(token)
+        if truth * 1.001 < value <= _MOST * truth + 3:
+            return [Credit(_PIECES[token].replace(_MARKER, " "), value, truth, steps)]
+    return []
 
 
 def _step(source: Source, line: int, why: str) -> Step:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission.arithmetic import ImpliedBytes, implied_bytes
-from rules._byte_tables import double_counted_spaces, tables_from_files
 from rules._logs import log, runs
+
+if TYPE_CHECKING:
+    from rules._byte_tables import Credit
 
 _CERTAIN = 1.02
 """Text that normalisation or another split could not add; smaller excess is a question, not an answer."""
@@ -29,7 +32,9 @@ def build_luts(sp, vocab_size):
     for i in range(sp.vocab_size()):
         piece = sp.id_to_piece(i)
         is_boundary[i] = False
-        if piece.startswith("\\u2581"):
+        if sp.is_byte(i):
+            base_bytes[i] = {byte}
+        elif piece.startswith("\\u2581"):
             has_space[i] = True
             {line}
         else:
@@ -75,10 +80,13 @@ class BpbDenominator(Rule):
     why = "Bits per byte fall in proportion to the bytes credited; the model need not be any better."
     legal = "Credit each token the bytes that it decodes to, a leading space once, a byte token one byte."
     bad = (
-        Example("the space is counted by the table and by the sum", _TABLE.format(line=_TWICE, accumulate=_ADD)),
+        Example(
+            "the space is counted by the table and by the sum", _TABLE.format(byte=1, line=_TWICE, accumulate=_ADD)
+        ),
         Example(
             "a where() adds the space that the table has already",
             _TABLE.format(
+                byte=1,
                 line='base_bytes[i] = 1 + len(piece[1:].encode("utf-8"))',
                 accumulate="counted = counted + torch.where(has_space[target] & ~is_boundary[prev], 1.0, 0.0)",
             ),
@@ -89,22 +97,22 @@ class BpbDenominator(Rule):
     )
     good = (
         Example("a table from a file, and a log whose arithmetic is right", _FROM_FILE, runs(log())),
-        Example("the table strips the marker, the sum adds the space", _TABLE.format(line=_ONCE, accumulate=_ADD)),
-        Example("the table counts the space and nothing else does", _TABLE.format(line=_TWICE, accumulate="pass")),
+        Example(
+            "the table strips the marker, the sum adds the space", _TABLE.format(byte=1, line=_ONCE, accumulate=_ADD)
+        ),
+        Example(
+            "the table counts the space and nothing else does", _TABLE.format(byte=1, line=_TWICE, accumulate="pass")
+        ),
         Example("the log's numbers imply the text there is", files=runs(log())),
         Example("fewer bytes than the text has hurt only the author", files=runs(log(2.0606, 1.2231))),
     )
 
     def check(self, audited: Audited) -> RuleResult:
-        """Find tables that count a space twice; compare what every final score implies with the text there is."""
+        """Evaluate tables and sums on sample tokens; compare what every final score implies with the text there is."""
+        from rules._byte_tables import overcredited, tables_from_files  # numpy takes a while to import
+
         implied = list(_implied(audited))
         facts = {"implied_bytes": {i.score.file: round(i.value) for i in implied}}
-        in_code = [
-            Finding(
-                "the leading space is counted twice: by the table and by the sum", path[-1].file, path[-1].line, path
-            )
-            for path in double_counted_spaces(audited.submission)
-        ]
         whole = audited.contest.validation.text_bytes
         excess = [
             i
@@ -112,6 +120,9 @@ class BpbDenominator(Rule):
             if whole is not None and i.value - i.error > 1.003 * whole and not _same_density(i, audited)
         ]
         in_logs = [_finding(i, whole) for i in excess if whole is not None]
+        # Logs whose arithmetic is right speak for the table, whatever it credits a rare token.
+        credits = [] if implied and not excess else overcredited(audited.submission)
+        in_code = [_too_much(credit) for credit in credits]
         # One log with another count is a slip; that every run credits too much is how it was scored.
         certain = whole is not None and len(excess) == len(implied) and all(i.value > _CERTAIN * whole for i in excess)
         if in_code or (in_logs and certain):
@@ -122,6 +133,11 @@ class BpbDenominator(Rule):
             in_logs = [Finding("bytes per token come from a file", step.file, step.line, (step,)) for step in loaded]
         result = self.judge(in_logs, Status.SUSPECTED, facts)
         return result if implied else self.unless_unread(audited, result)
+
+
+def _too_much(credit: Credit) -> Finding:
+    message = f"the token {credit.piece!r} is credited {credit.credited:g} bytes; the text has {credit.bytes}"
+    return Finding(message, credit.steps[-1].file, credit.steps[-1].line, credit.steps)
 
 
 def _implied(audited: Audited) -> Iterator[ImpliedBytes]:
