@@ -126,7 +126,7 @@ def _tables(modules: Sequence[ast.Module], function: ast.FunctionDef) -> Tables 
     def guess(name: str, _: ast.AST | None) -> Any:
         if name in owners:
             return tokenizer
-        return len(_PIECES) if "vocab" in name.lower() else UNKNOWN
+        return len(_PIECES) if "vocab" in name.lower() or "size" in name.lower() else UNKNOWN
 
     parameters = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
     try:
