@@ -61,22 +61,26 @@ def commands_in_readme(text: str, file: str) -> tuple[Command, ...]:
     body: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines()[:_MOST_LINES], 1):
         mark = _FENCE.match(line)
+        indented = not fence and not mark and line.startswith(("    ", "\t"))
+        if body and not fence and not indented and line.strip():
+            out.extend(_commands(body, _Block(file, heading, lead, fenced=False)))
+            body = []
         if mark and (not fence or line.strip().lstrip("> ").startswith(fence)):
             if fence:
                 out.extend(_commands(body, _Block(file, heading, lead)))
                 lead = ""
             fence, body = ("" if fence else mark[1][:3]), []
-        elif fence:
+        elif fence or indented:
             body.append((number, line))
         elif title := _HEADING.match(line):
             heading, lead = title[2].lower(), ""
         else:
             lead = line.strip().lower() or lead
-            # Indented blocks and `back-quoted` one-liners.
+            # `back-quoted` one-liners.
             spans = re.findall(r"`([^`]+)`", line) if "`" in line else [line]
             for span in spans if "torchrun" in line or "train" in line else ():
                 out.extend(_commands([(number, span)], _Block(file, heading, lead, fenced=False)))
-    out.extend(_commands(body, _Block(file, heading, lead)) if fence else ())
+    out.extend(_commands(body, _Block(file, heading, lead, fenced=bool(fence))))
     return tuple(out)
 
 

@@ -127,6 +127,12 @@ def test_the_final_command_rather_than_the_ablation(tmp_path: Path) -> None:
     assert "EXTRA" not in launch.environment
 
 
+def test_an_indented_block_over_several_lines(tmp_path: Path) -> None:
+    readme = "## Run\n\n    SLOT=1 TTT=1\n    LR=0.1\n    torchrun train_gpt.py\n\nThen wait.\n"
+    environment = read(tmp_path, readme=readme).launch.environment
+    assert {name: setting.value for name, setting in environment.items()} == {"SLOT": "1", "TTT": "1", "LR": "0.1"}
+
+
 @pytest.mark.parametrize(
     "variation",
     [
