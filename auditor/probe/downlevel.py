@@ -67,6 +67,16 @@ class _Token:
     changed: bool
 
 
+def _literal_text(body: str, prefix: str, quote: str) -> str:
+    """A string literal for the text between two fields, its doubled braces made single."""
+    body = body.replace("{{", "{").replace("}}", "}")
+    if "r" in prefix:
+        return repr(body)  # a raw literal cannot end with a backslash
+    if (len(body) - len(body.rstrip("\\"))) % 2:
+        body += "\\"  # before a field a backslash stands for itself, before a quote it would not
+    return f"{prefix}{quote}{body}{quote}"
+
+
 class _Scanner:
     """Walks over a script; ``at`` arguments are indices into its text."""
 
@@ -149,8 +159,7 @@ class _Scanner:
 
         def flush(end: int) -> None:
             if end > literal:
-                body = self.text[literal:end].replace("{{", "{").replace("}}", "}")
-                parts.append(f"{prefix}{quote}{body}{quote}")
+                parts.append(_literal_text(self.text[literal:end], prefix, quote))
 
         while at < len(self.text):
             if self.text.startswith(("{{", "}}"), at):

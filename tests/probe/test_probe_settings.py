@@ -1,0 +1,107 @@
+"""Documented settings and toy sizes, for a submission that reads both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auditor.probe.settings import NoEntryError, environment_names, setup_for
+from auditor.probe.sizes import may_set, toy_value
+from auditor.submission import read_submission
+
+_SCRIPT = """
+import os, zstandard
+from helpers import x
+env = lambda name, default: type(default)(os.environ.get(name, default))
+class Hyperparameters:
+    data_path = os.environ.get("DATA_PATH", "./data/datasets/fineweb10B_sp8192_caps")
+    tokenizer = os.getenv("TOKENIZER_PATH", "./data/tokenizers/fineweb_8192_bpe.model")
+    ttt_enabled = bool(int(os.environ.get("TTT_ENABLED", "0")))
+    ttt_lr = env("TTT_LR", 0.1)
+    eval_only = env("EVAL_ONLY", 0)
+    model_dim = env("MODEL_DIM", 512)
+    buckets = env("NGRAM_BUCKETS", 4194304)
+def score(tokens, stride=64, num_buckets=1 << 22):
+    val_bytes = 0
+def main(): ...
+"""
+_README = """
+```bash
+TTT_ENABLED=1 TTT_LR=0.005 EVAL_ONLY=1 MODEL_DIM=768 DATA_PATH=/data UNREAD=1 torchrun --nproc_per_node=8 train_gpt.py
+```
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "train_gpt.py").write_text(_SCRIPT)
+    (tmp_path / "helpers.py").write_text("x = 1\n")
+    (tmp_path / "README.md").write_text(_README)
+    return tmp_path
+
+
+def test_documented_settings_are_kept_and_sizes_shrunk(folder: Path) -> None:
+    setup = setup_for(read_submission(folder))
+    assert setup.environment["TTT_ENABLED"] == "1"
+    assert setup.environment["TTT_LR"] == "0.005"
+    assert setup.environment["MODEL_DIM"] == "64"
+    assert setup.documented == {"TTT_ENABLED", "TTT_LR"}
+    assert not {"EVAL_ONLY", "DATA_PATH", "UNREAD", "NGRAM_BUCKETS"} & setup.environment.keys()
+
+
+def test_expected_files_and_modules_are_found(folder: Path) -> None:
+    setup = setup_for(read_submission(folder))
+    assert setup.datasets == ("fineweb10B_sp8192_caps",)
+    assert setup.tokenizers == ("fineweb_8192_bpe.model",)
+    assert setup.sidecar
+    assert "zstandard" in setup.preload
+    assert "helpers" not in setup.preload
+
+
+def test_stress_names_what_it_alters(folder: Path) -> None:
+    submission = read_submission(folder)
+    plain, stress = setup_for(submission), setup_for(submission, stress=True)
+    assert stress.environment["NGRAM_BUCKETS"] == "64"
+    extra = [item for item in stress.altered if item not in plain.altered]
+    assert [(item.file, item.before, item.after) for item in extra] == [
+        ("train_gpt.py", "num_buckets=1 << 22", "num_buckets=64")
+    ]
+    assert [item.after for item in plain.altered] == ["stride=16"]
+
+
+def test_flags_overrule(folder: Path) -> None:
+    setup = setup_for(read_submission(folder), flags={"TTT_ENABLED": "0", "MODEL_DIM": "32"})
+    assert (setup.environment["TTT_ENABLED"], setup.environment["MODEL_DIM"]) == ("0", "32")
+
+
+def test_no_script_no_setup(tmp_path: Path) -> None:
+    with pytest.raises(NoEntryError):
+        setup_for(read_submission(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("EVAL_ONLY", "TTT_EVAL_ONLY", "TOKENIZER_META_PATH", "OUT_DIR", "LOG_FILE", "LR_SCHEDULE", "SCHEDULE_X"),
+        *("SKIP_TRAINING", "LOAD_CKPT", "RESUME_FROM", "CUDA_VISIBLE_DEVICES", "RANK", "DATA_DIR", "HF_TOKEN"),
+    ],
+)
+def test_never_taken(name: str) -> None:
+    assert not may_set(name)
+    assert toy_value(name, stress=True) is None
+
+
+def test_names_come_from_reads_and_helpers() -> None:
+    text = """os.environ["A_B"]; os.environ.get('lower_case'); _e("ITERATIONS", 1, int); print("final")"""
+    assert environment_names([text]) == ("A_B", "ITERATIONS", "lower_case")
+
+
+def test_parent_has_no_torch() -> None:
+    code = (
+        "import sys, auditor.probe.runner, auditor.probe.settings\n"
+        "sys.exit(any(name.partition('.')[0] in {'torch', 'triton'} for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
