@@ -15,6 +15,7 @@ from evaluator.display import make_display
 from evaluator.environment import default_processes
 from evaluator.refusal import Refused
 from evaluator.resolve import AUTO, Options
+from evaluator.sanity import Expected, read_expected, verdict
 from evaluator.scorecard import Scorecard, read_scorecard
 from evaluator.settings import EvalPreset, load_eval_preset
 from evaluator.supervise import Fleet
@@ -63,6 +64,8 @@ def _known_eval_preset(_context: click.Context, _option: click.Parameter, value:
     "--allow-unsandboxed", is_flag=True, help="Decode without isolation where no sandbox works; practice only."
 )
 @click.option("--scaled", is_flag=True, help="Shrink the preset with the data and the model; practice only.")
+@click.option("--sanity", is_flag=True, help="Check the model: its loss without overlap, adaptation or mixer.")
+@click.option("--expect", metavar="BPB|LOG", help="With --sanity: the loss it should have, or the submission's log.")
 @click.option("--replay", type=_PATH, help="Repeat the run of this JSON scorecard and compare digests.")
 def score(
     artifact: Path | None,
@@ -83,6 +86,8 @@ def score(
     official: bool,
     allow_unsandboxed: bool,
     scaled: bool,
+    sanity: bool,
+    expect: str | None,
     replay: Path | None,
 ) -> int:
     """Score ARTIFACT: load it, run the reference GPT over the validation stream, print the scorecard.
@@ -91,8 +96,8 @@ def score(
     printed. `evaluate pack` makes an artifact from a checkpoint (`./pack` is a file of that name), and
     `evaluate --compare` scores one artifact in several ways.
 
-    Exit codes: 0 scored within the caps (and, with --replay, the same digest); 1 over a cap (or another digest);
-    2 refused artifact or data; 64 usage; 70 internal.
+    Exit codes: 0 scored within the caps (and, with --replay, the same digest; with --expect, the same loss);
+    1 over a cap (or another digest, another loss); 2 refused artifact or data; 64 usage; 70 internal.
     """
     from evaluator.evaluation import evaluate, lend_processes
 
@@ -117,7 +122,9 @@ def score(
         time_limit=time_limit,
         allow_unsandboxed=allow_unsandboxed,
         scaled=scaled,
+        sanity=sanity,
     )
+    checked = _expected(expect, sanity=sanity, other=bool(model or eval_preset or replay or scaled))
     for file in (json_file, html_file):
         if file is not None and str(file) != "-" and not file.parent.is_dir():
             raise click.UsageError(f"{file.parent} is no folder")
@@ -132,6 +139,10 @@ def score(
     if expected is not None:
         card = compare(card, expected)
     publish(card, json_file, html_file)
+    if sanity and card.bpb is not None:
+        line, agrees = verdict(card, checked)
+        click.echo(line, err=True)
+        return Exit.OK if agrees else Exit.FAILED
     if card.replay is not None and card.status == "scored":
         return Exit.OK if card.replay == "confirmed" else Exit.FAILED
     return _EXITS.get(card.status, Exit.INTERNAL)
@@ -168,6 +179,19 @@ def compare(card: Scorecard, expected: Scorecard) -> Scorecard:
     return msgspec.structs.replace(
         card, replay="differs", message=f"replay differs: {what}; {expected.bpb} bpb then, {card.bpb} now"
     )
+
+
+def _expected(value: str | None, *, sanity: bool, other: bool) -> Expected | None:
+    if sanity and other:
+        raise click.UsageError("--sanity sets how to score: no --model, --eval-preset, --replay, --scaled")
+    if value is None:
+        return None
+    if not sanity:
+        raise click.UsageError("--expect needs --sanity")
+    try:
+        return read_expected(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--expect") from None
 
 
 def _read_replay(path: Path) -> Scorecard:

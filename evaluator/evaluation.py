@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.sandbox import SandboxUnavailable
-from evaluator.artifact import Decoded, decode, fits, match
+from evaluator.artifact import Decoded, decode
 from evaluator.display import Display
+from evaluator.fit import fit
 from evaluator.job import Job, Progress, Ready, Underway
-from evaluator.refusal import Refused, refusing
-from evaluator.resolve import AUTO, Options, Plan, missing_for_official, resolve
+from evaluator.refusal import Refused
+from evaluator.resolve import Options, Plan, missing_for_official, resolve
+from evaluator.sanity import sanity_preset
 from evaluator.scaling import scale
 from evaluator.scorecard import Scorecard, Size, Status, make_score
 from evaluator.size import count_code
 from evaluator.stream import ValidationStream, open_stream, refusing_data
-from evaluator.summary import Fitted, Run
+from evaluator.summary import Run
 from evaluator.supervise import assist, supervise
 from evaluator.verify import StreamFacts, verify_stream
-from reference_model import GPTConfig, NameMap, load_names, load_preset, preset_names, state_layout
 from rules.contest.completeness import Coverage as DataCoverage
 from rules.contest.shards import find_shards, read_shard
 
@@ -74,7 +75,10 @@ def _prepare(options: Options, plan: Plan, folder: Path, display: Display) -> _P
     """Decode the artifact, find its model, count the bytes."""
     clock = time.monotonic()
     decoded = None if options.artifact is None else _decode(options.artifact, options, folder, display)
-    fitted = None if decoded is None else _fit(decoded, plan.preset)
+    fitted = None if decoded is None else fit(decoded, plan.preset)
+    if options.sanity and fitted is not None:
+        plan = dataclasses.replace(plan, scoring=sanity_preset(fitted.config.context_len), scoring_from="--sanity")
+        display.note(f"sanity: windows of {fitted.config.context_len:,} positions without overlap")
     scaled: tuple[str, ...] = ()
     if options.scaled:
         scoring, scaled = scale(plan.scoring, _positions(plan), fitted.config.context_len if fitted else None)
@@ -165,33 +169,6 @@ def _in_thread(work: Callable[[], None]) -> Future[None]:
 
     threading.Thread(target=run, daemon=True, name="verify").start()
     return future
-
-
-def _fit(decoded: Decoded, preset: str) -> Fitted:
-    """Find the model that the tensors belong to.
-
-    Raises:
-        Refused: no preset or more than one fits, or the tensors do not match.
-    """
-    if preset != AUTO:
-        with refusing("unknown-preset"):
-            config, names = load_preset(preset), load_names(preset)
-    elif decoded.config is not None:
-        preset = "from the artifact's header"
-        with refusing("bad-config"):
-            config, names = GPTConfig.from_mapping(decoded.config), NameMap({})
-    else:
-        candidates = [
-            name
-            for name in preset_names()
-            if fits(decoded.shapes, state_layout(load_preset(name)), load_names(name).to_canonical)
-        ]
-        if len(candidates) != 1:
-            found = f"{len(candidates)} presets fit ({', '.join(candidates)})" if candidates else "no preset fits"
-            raise Refused("no-preset", f"{found}; name one of {', '.join(preset_names())} with --preset")
-        preset = candidates[0]
-        config, names = load_preset(preset), load_names(preset)
-    return Fitted(preset, config, match(decoded, state_layout(config), names.to_canonical))
 
 
 def _require_hardware(plan: Plan, devices: tuple[str, ...]) -> None:

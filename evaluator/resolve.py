@@ -31,6 +31,7 @@ class Options:
         time_limit: seconds, in place of the contest's cap; practice only.
         scoring: how to score, in place of a preset's name (comparison, replay).
         scaled: whether the preset shrinks with the data and the model (:mod:`evaluator.scaling`); practice only.
+        sanity: score windows that do not overlap, without adaptation or mixer (:mod:`evaluator.sanity`).
         allow_unsandboxed: whether the artifact may be decoded without isolation where none works; practice only.
     """
 
@@ -46,6 +47,7 @@ class Options:
     time_limit: float | None = None
     scoring: EvalPreset | None = None
     scaled: bool = False
+    sanity: bool = False
     allow_unsandboxed: bool = False
 
 
@@ -83,6 +85,8 @@ def missing_for_official(options: Options) -> list[str]:
         gaps.append("no scoring setting may be given: the contest's own are used")
     if options.time_limit is not None:
         gaps.append("no time limit may be given: the contest's own is used")
+    if options.sanity:
+        gaps.append("--sanity is a check, no score")
     if options.allow_unsandboxed:
         gaps.append("the artifact must be decoded in a sandbox")
     if not options.code:

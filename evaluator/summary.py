@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from msgspec.structs import replace
 
 from evaluator.artifact import Decoded
 from evaluator.environment import environment
+from evaluator.fit import Fitted
 from evaluator.job import Done, Job
 from evaluator.ledger import QUANTUM
 from evaluator.resolve import Options, Plan
@@ -32,7 +32,7 @@ from evaluator.scorecard import (
 from evaluator.stream import ValidationStream
 from evaluator.supervise import Outcome
 from evaluator.verify import StreamFacts
-from reference_model import GPTConfig, num_parameters
+from reference_model import num_parameters
 
 UNSEEN_FIELDS = (
     "rope_dims", "rope_base", "rope_ntk_train_len", "mlp_slope", "logit_softcap", "ln_scale", "xsa_last_n",
@@ -44,15 +44,6 @@ UNSEEN_FIELDS = (
 
 _NO_MODEL = "none"
 """In place of the digests of artifact and model where there are none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """The model that the artifact's tensors fit."""
-
-    preset: str
-    config: GPTConfig
-    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,17 @@ def fits(shapes: Mapping[str, Shape], layout: Mapping[str, Shape], to_canonical:
     return found.keys() == layout.keys() and all(_same(shapes[found[name]], shape) for name, shape in layout.items())
 
 
+def distance(shapes: Mapping[str, Shape], layout: Mapping[str, Shape], to_canonical: NameMapping) -> int:
+    """How many tensors are missing, unexpected or of another shape; all of both if the names cannot be told apart."""
+    try:
+        found = _by_canonical_name(shapes, to_canonical)
+    except Refused:
+        return len(shapes) + len(layout)
+    common = found.keys() & layout.keys()
+    wrong = sum(not _same(shapes[found[name]], layout[name]) for name in common)
+    return len(found) + len(layout) - 2 * len(common) + wrong
+
+
 def _by_canonical_name(shapes: Mapping[str, Shape], to_canonical: NameMapping) -> dict[str, str]:
     try:
         mapping = to_canonical(shapes)
