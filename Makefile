@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 MINI   := build/mini
 
-.PHONY: demo test check format schema bench bench-gpu picture clean
+.PHONY: demo test examples check format schema bench bench-gpu picture clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -20,6 +20,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+
+# Every example submission through the experiments: minutes of CPU; `make test` runs three of them.
+examples: $(STAMP)
+	REFEREE_EXAMPLES=all $(BIN)/python -m pytest tests/probe/test_probe_examples.py
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -13,9 +13,10 @@ from auditor.audited import Audited
 from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
 from auditor.flow_rule import FlowRule
 from auditor.options import Options
+from auditor.probe.covered import Covered, nothing_ran
 from auditor.probe.kinds import why_not
 from auditor.report import build
-from auditor.report.document import SCHEMA_VERSION, Audit, ProbeCoverage, RuleEntry, Timing, encodable
+from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing, encodable
 from auditor.rule import Rule
 from auditor.rule_packs import load_rules
 from auditor.submission import read_submission
@@ -59,7 +60,7 @@ def audit_submission(
     chosen = choose(load_rules() if rules is None else rules, options.select, options.ignore)
     results = tuple(check(rule, audited) for rule in chosen)
     seconds = time.perf_counter() - start
-    results, probed = _probe(results, audited, options)
+    results, covered = _probe(results, audited, options)
     probe_seconds = time.perf_counter() - start - seconds
     entries = build.rule_entries(chosen, results, audited.submission)
     entries, suppressed = suppress(entries, options.suppressions)
@@ -69,12 +70,12 @@ def audit_submission(
         schema_version=SCHEMA_VERSION,
         submission=build.submission_entry(audited, digest, os.fspath(audited.submission.root)),
         verdict=_verdict(results, entries),
-        coverage=build.coverage(audited, len(chosen), incomplete, probed),
+        coverage=build.coverage(audited, len(chosen), incomplete, covered),
         rules=entries,
         suppressions=suppressed,
         as_of=options.as_of,
         facts=build.facts(audited),
-        timing=Timing(round(read, 4), round(seconds, 4), round(probe_seconds, 4)),
+        timing=Timing(round(read, 4), round(seconds, 4), round(probe_seconds, 4), round(covered.cpu_seconds, 2)),
     )
     return encodable(document)
 
@@ -93,13 +94,13 @@ def check(rule: Rule, audited: Audited) -> RuleResult:
 
 def _probe(
     results: tuple[RuleResult, ...], audited: Audited, options: Options
-) -> tuple[tuple[RuleResult, ...], tuple[ProbeCoverage, tuple[str, ...]]]:
+) -> tuple[tuple[RuleResult, ...], Covered]:
     """What experiments make of the results, and what they covered."""
     if options.probe is None:
-        return results, (ProbeCoverage(ran=False, reason="not asked for"), ())
+        return results, nothing_ran("not asked for")
     reason = why_not([result.rule for result in results], audited.submission)
     if reason:
-        return results, (ProbeCoverage(ran=False, reason=reason), ())
+        return results, nothing_ran(reason)
     from auditor.probe.conclude import conclude  # numpy, and more: only where code runs
 
     return conclude(results, audited, options.probe)

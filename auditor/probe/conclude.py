@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from auditor.findings import RuleResult
 from auditor.options import ProbeOptions
+from auditor.probe.covered import Covered
 from auditor.probe.evidence import write_evidence
 from auditor.probe.experiments import Experiments, Session, run_experiments
 from auditor.probe.merge import merge
@@ -21,20 +22,16 @@ _SCORING = "scoring"
 
 def conclude(
     results: tuple[RuleResult, ...], audited: Audited, options: ProbeOptions
-) -> tuple[tuple[RuleResult, ...], tuple[ProbeCoverage, tuple[str, ...]]]:
-    """Run the experiments.
-
-    Returns:
-        The results, and what was covered: the experiments and the mechanisms that engaged.
-    """
+) -> tuple[tuple[RuleResult, ...], Covered]:
+    """Run the experiments; the results with what they proved, and what they covered."""
     experiments = run_experiments(audited, options)
     if options.evidence is not None:
         write_evidence(options.evidence, experiments.failures, audited.submission)
     return merge(results, experiments, audited.submission), covered(experiments)
 
 
-def covered(experiments: Experiments) -> tuple[ProbeCoverage, tuple[str, ...]]:
-    """What the experiments covered, and the mechanisms that engaged."""
+def covered(experiments: Experiments) -> Covered:
+    """What the experiments covered."""
     measured = [item for session in experiments.sessions for item in session.measured]
     missing = [name for name in experiments.expected if name not in experiments.engaged]
     reason = experiments.reason
@@ -51,7 +48,8 @@ def covered(experiments: Experiments) -> tuple[ProbeCoverage, tuple[str, ...]]:
             for said in _checks(session, settings)
         ),
     )
-    return coverage, (_SCORING, *experiments.engaged) if measured else ()
+    engaged = (_SCORING, *experiments.engaged) if measured else ()
+    return Covered(coverage, engaged, sum(session.cpu_seconds for session in experiments.sessions))
 
 
 def _checks(session: Session, settings: str = "") -> Iterator[str]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from auditor.claim import claimed_labels
 from auditor.options import ProbeOptions
-from auditor.probe.design import Change, Design, call_changes, main_changes, make_design
+from auditor.probe.design import Change, Design, call_changes, further_changes, leak_changes, make_design
 from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
 from auditor.probe.failure import Failure, failures_of
 from auditor.probe.kinds import Kind
 from auditor.probe.measure import ENDED, Measured, measure
 from auditor.probe.plan import Setup
-from auditor.probe.record import ProbeRun, Recording
+from auditor.probe.record import ForkedCall, Recording
 from auditor.probe.runner import ProbeError, run_probe
 from auditor.probe.settings import setup_for
 from auditor.sandbox import SandboxUnavailable
@@ -26,6 +26,8 @@ _FIRST = 0.7
 """Share of the budget for the documented settings; the rest is for small tables."""
 _MOST_LOADS = 3
 """Loads of the stream that are tried as the place to fork a scorer which is part of ``main``."""
+_AT_LOAD = 2
+"""Tested positions there: each run goes through all that follows the load, training perhaps included."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _run(audited: Audited, options: ProbeOptions) -> Experiments:
     shrunk = _shrunk(setup, small)
     left = options.budget - first.cpu_seconds
     if first.measured and not failures and shrunk and left > 0:
-        second = run_session(audited, small, options, left)
+        second = run_small_tables(audited, small, options, left)
         sessions.append(second)
         failures = [
             (failure, second)
@@ -110,7 +112,7 @@ def _run(audited: Audited, options: ProbeOptions) -> Experiments:
             if failure.kind is Kind.EXCESS
         ]
     return Experiments(
-        reason="" if failures else _inconclusive(first),
+        reason="" if failures else _inconclusive(*sessions),
         sessions=tuple(sessions),
         failures=_distinct(failures),
         expected=expected,
@@ -128,53 +130,99 @@ def _shrunk(usual: Setup, small: Setup) -> tuple[str, ...]:
 
 
 def run_session(audited: Audited, setup: Setup, options: ProbeOptions, budget: float) -> Session:
-    """Run the whole plan under one set-up; scorers that are part of ``main`` are forked where it loads the stream."""
-    design = make_design(setup.vocabulary, setup.sequence)
-    labels = claimed_labels(audited)
-    full, forked = main_changes(design), call_changes(design)
-    run = _probe(audited, setup, options, design, full, forked, budget)
-    main = measure(dict(zip(full, run.full, strict=False)), design, labels)
-    call = _final_call(run, forked, design, main, labels)
-    executions = len(run.full) + sum(len(each.recordings) for each in run.calls)
-    cpu, problems = run.cpu_seconds, run.problems
-    load = 1
-    while isinstance(main, Measured) and isinstance(call, str) and load <= _MOST_LOADS and cpu < budget:
-        again = _probe(audited, setup, options, design, full[:1], forked, budget - cpu, load)
-        call = _final_call(again, forked, design, main, labels)
-        executions += len(again.full) + sum(len(each.recordings) for each in again.calls)
-        cpu, load = cpu + again.cpu_seconds, load + 1
-    return Session(setup, design, main, call, executions, cpu, run.tier, problems)
+    """Run the plan under one set-up, and stop where it is decided.
+
+    Runs through the whole ``main`` come first. Only where they end, repeat themselves and show no leak is a scorer
+    forked: among the calls of the base run, or, when it is part of ``main``, where that loads the stream.
+    """
+    design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
+    runner = _Runner(audited, setup, options, design, budget)
+    recordings = runner.whole(leak_changes(design))
+    main = measure(recordings, design, labels)
+    if isinstance(main, str):
+        return runner.session(main, main)
+    if main.leaks or not main.deterministic:
+        return runner.session(main, "the whole run has already decided")
+    base, further = Change("base"), further_changes(design)
+    again = runner.whole((base, *further), call_changes(design))
+    main = measure(recordings | {change: again[change] for change in further if change in again}, design, labels)
+    return runner.session(main, _sums(runner, design, main, labels))
 
 
-def _probe(
-    audited: Audited,
-    setup: Setup,
-    options: ProbeOptions,
-    design: Design,
-    full: Sequence[Change],
-    forked: Sequence[Change],
-    budget: float,
-    load: int | None = None,
-) -> ProbeRun:
-    return run_probe(
-        audited.submission,
-        setup,
-        full=[design.variant(change) for change in full],
-        forked=[design.stream(change) for change in forked],
-        budget=budget,
-        python=options.python,
-        fork_at_load=load,
-    )
+def run_small_tables(audited: Audited, setup: Setup, options: ProbeOptions, budget: float) -> Session:
+    """Sum up probabilities with tables as full as the official run's; whether the scores leak is known by then."""
+    design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
+    runner = _Runner(audited, setup, options, design, budget)
+    main = measure(runner.whole((Change("base"), Change("repeat")), call_changes(design)), design, labels)
+    return runner.session(main, _sums(runner, design, main, labels))
+
+
+def _sums(runner: _Runner, design: Design, main: Measured | str, labels: frozenset[str]) -> Measured | str:
+    """The forked scorer, among the calls that ran, else at one of the places where the stream is loaded."""
+    if isinstance(main, str):
+        return main
+    call = _final_call(runner.calls, call_changes(design), design, main, labels)
+    few = call_changes(design, _AT_LOAD)
+    for load in range(1, _MOST_LOADS + 1):
+        if isinstance(call, Measured) or runner.left <= 0:
+            break
+        runner.whole((Change("base"),), few, load)
+        call = _final_call(runner.calls, few, design, main, labels)
+    return call
+
+
+class _Runner:
+    """Runs of one submission under one set-up, and what they have cost so far."""
+
+    def __init__(self, audited: Audited, setup: Setup, options: ProbeOptions, design: Design, budget: float) -> None:
+        self._audited, self._setup, self._options, self._design = audited, setup, options, design
+        self.left = budget
+        self.calls: tuple[ForkedCall, ...] = ()
+        self._executions = 0
+        self._cpu_seconds = 0.0
+        self._tier = ""
+        self._problems: list[str] = []
+
+    def whole(
+        self, full: Sequence[Change], forked: Sequence[Change] = (), load: int | None = None
+    ) -> dict[Change, Recording]:
+        """Run changes through ``main`` and, in the first of them, fork calls; ``calls`` then holds what those gave."""
+        run = run_probe(
+            self._audited.submission,
+            self._setup,
+            full=[self._design.variant(change) for change in full],
+            forked=[self._design.stream(change) for change in forked],
+            budget=self.left,
+            python=self._options.python,
+            fork_at_load=load,
+        )
+        self.calls, self._tier = run.calls, run.tier
+        self.left -= run.cpu_seconds
+        self._cpu_seconds += run.cpu_seconds
+        self._executions += len(run.full) + sum(len(call.recordings) for call in run.calls)
+        self._problems += run.problems
+        return dict(zip(full, run.full, strict=False))
+
+    def session(self, main: Measured | str, call: Measured | str) -> Session:
+        """What was measured, with its cost."""
+        return Session(
+            self._setup,
+            self._design,
+            main,
+            call,
+            self._executions,
+            self._cpu_seconds,
+            self._tier,
+            tuple(self._problems),
+        )
 
 
 def _final_call(
-    run: ProbeRun, changes: Sequence[Change], design: Design, main: Measured | str, labels: frozenset[str]
+    calls: Sequence[ForkedCall], changes: Sequence[Change], design: Design, main: Measured, labels: frozenset[str]
 ) -> Measured | str:
     """The forked call that made the final score: it must give the very number that the whole run printed."""
-    if isinstance(main, str):
-        return main
     said: Measured | str = "no call of a function with the validation stream returned the final score"
-    for call in run.calls:
+    for call in calls:
         recordings: Mapping[Change, Recording] = {
             change: recording
             for change, recording in zip(changes, call.recordings, strict=False)
@@ -186,19 +234,20 @@ def _final_call(
     return said
 
 
-def _inconclusive(session: Session) -> str:
-    """Why the documented run allows no conclusion; empty when it does."""
-    if isinstance(session.main, str):
-        return session.main
-    if not session.main.deterministic:
+def _inconclusive(session: Session, small: Session | None = None) -> str:
+    """Why the documented run, or the one with small tables, allows no conclusion; empty when they do."""
+    main, call = session.main, session.call
+    if isinstance(main, str):
+        return main
+    if not main.deterministic:
         return "two runs on the same stream give different scores"
-    if not session.main.shifts:
+    if not main.shifts:
         return "changed streams change the shape of the scores"
-    if isinstance(session.call, str):
-        return f"probabilities could not be summed up: {session.call}"
-    if not session.call.totals:
-        return "the scorer has no score of its own for any tested token"
-    return ""
+    if isinstance(call, str):
+        return f"probabilities could not be summed up: {call}"
+    if small is not None and isinstance(small.call, str):
+        return f"probabilities could not be summed up with small tables: {small.call}"
+    return "" if call.totals else "the scorer has no score of its own for any tested token"
 
 
 def _distinct(failures: Sequence[tuple[Failure, Session]]) -> tuple[tuple[Failure, Session], ...]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from auditor.audited import Audited
 from auditor.findings import Finding, RuleResult, Step
+from auditor.probe.covered import Covered
 from auditor.report.document import (
     Coverage,
     Facts,
     FindingEntry,
     PathStep,
-    ProbeCoverage,
     RuleEntry,
     SettingEntry,
     StaticCoverage,
@@ -103,10 +103,8 @@ def submission_entry(audited: Audited, digest: str, path: str) -> SubmissionEntr
     )
 
 
-def coverage(
-    audited: Audited, rules: int, incomplete: Iterable[str], probe: tuple[ProbeCoverage, tuple[str, ...]]
-) -> Coverage:
-    """What the verdict rests on; ``probe`` are the experiments and the mechanisms that they engaged."""
+def coverage(audited: Audited, rules: int, incomplete: Iterable[str], covered: Covered) -> Coverage:
+    """What the verdict rests on."""
     submission = audited.submission
     unread = tuple(
         f"{problem.file or 'folder'}{f':{problem.line}' if problem.line else ''}: {problem.message}"
@@ -114,7 +112,7 @@ def coverage(
     )
     analysed = sum(source.problem is None for source in submission.sources.values())
     static = StaticCoverage(rules, analysed, len(submission.kernels), len(submission.logs), unread, tuple(incomplete))
-    return Coverage(static, *probe)
+    return Coverage(static, covered.coverage, covered.engaged)
 
 
 def facts(audited: Audited) -> Facts:

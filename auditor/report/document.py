@@ -188,11 +188,15 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Wall seconds; ``cached`` when the answer came from the cache and the other times are those of the first run."""
+    """Wall seconds, and CPU seconds of the submission's own code.
+
+    ``cached`` when the answer came from the cache and the other times are those of the first run.
+    """
 
     read: float
     rules: float
     probe: float = 0.0
+    probe_cpu: float = 0.0
     cached: bool = False
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from auditor.probe.design import Change, Design, call_changes, main_changes, make_design
+from auditor.probe.design import Change, Design, call_changes, further_changes, leak_changes, make_design
 from auditor.probe.record import Event, Line, Recording, Site
 
 V = 24
@@ -197,5 +197,5 @@ def record(scorer: Scorer, tokens: Tokens, artifact: str = "model") -> Recording
 
 def recordings(scorer: Scorer, *, whole: bool = False, design: Design = DESIGN) -> Mapping[Change, Recording]:
     """One run per change of the stream."""
-    changes = main_changes(design) if whole else call_changes(design)
+    changes = (*leak_changes(design), *further_changes(design)) if whole else call_changes(design)
     return {change: record(scorer, design.apply(change)) for change in changes}
