@@ -14,7 +14,7 @@ from rich.text import Text
 from evaluator.comparison import Comparison, Row, bpb_so_far, sums_along
 from evaluator.report.charts import HEIGHT, WIDTH, Line, line_chart
 
-COLUMNS = ("preset", "claimed bpb", "honest bpb", "divided by its sum", "sum: median", "largest", "breaks")
+COLUMNS = ("preset", "claimed bpb", "honest bpb", "divided by sum", "median sum", "largest sum", "breaks")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -40,7 +40,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     table = Table(title=Text(comparison.title), box=box.SIMPLE)
     for column in COLUMNS:
         words = column in {"preset", "breaks"}
-        table.add_column(column, justify="left" if words else "right", no_wrap=words)
+        header = column if words else "\n".join(column.rsplit(" ", 1))
+        table.add_column(header, justify="left" if words else "right", no_wrap=column != "breaks")
     for row in comparison.rows:
         table.add_row(*map(Text, cells(row)), style="red" if row.breaks else "")
     console.print(table)

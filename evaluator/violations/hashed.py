@@ -25,6 +25,14 @@ WIDTHS = tuple(range(MIN_ORDER - 1, MAX_ORDER))
 
 _MIN_COUNT = 2
 
+FLOOR = 1e-12
+"""The published codes raise what they take for a probability to this."""
+
+
+def mixing_weight(entropy: Float64) -> Float64:
+    """``alpha = 0.05 + 0.55 sigmoid(2 (H - 4))``, with the model's entropy ``H`` in nats."""
+    return 0.05 + 0.55 / (1.0 + np.exp(-2.0 * (entropy - 4.0)))
+
 
 class HashedCounts:
     """The tables.

@@ -80,3 +80,7 @@ def test_a_preset_may_stand_on_another(tmp_path: Path) -> None:
 
 def test_presets_are_evaluation_presets() -> None:
     assert all(isinstance(load_eval_preset(name), EvalPreset) for name in [*LEGAL, *PUBLISHED])
+
+
+def test_1477_is_published_as_it_is_legal() -> None:
+    assert load_eval_preset("pr1477-as-published") == load_eval_preset("pr1477-legal") == load_eval_preset("pr1477")

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluator.violations.hashed import WIDTHS, HashedCounts, Int64
-from evaluator.violations.readout import Float64, Span
+from evaluator.violations.hashed import FLOOR, WIDTHS, HashedCounts, Int64, mixing_weight
+from evaluator.violations.readout import Span
 from evaluator.violations.run import PublishedRun
 from evaluator.violations.training import Trainer
 
 PRIMES = (36313, 27191, 51647, 81929, 131071, 174763, 233017)
-_FLOOR = 1e-12
 _WARM = 100
 
 
@@ -34,11 +33,6 @@ class Settings:
     buckets: int = 4_194_304
     ranks: int = 8
     temperature: float = 0.98
-
-
-def mixing_weight(entropy: Float64) -> Float64:
-    """``alpha = 0.05 + 0.55 sigmoid(2 (H - 4))``, with the model's entropy ``H`` in nats."""
-    return 0.05 + 0.55 / (1.0 + np.exp(-2.0 * (entropy - 4.0)))
 
 
 def run(run: PublishedRun, settings: Settings) -> Trainer | None:
@@ -81,12 +75,12 @@ class Mixer:
             ratio, hit = self.counts.ratio(keys, targets, present)
             weight = mixing_weight(span.entropy)
             mixed = (1 - weight) * np.exp(span.target) + weight * np.where(hit, ratio, 1 / self.vocab_size)
-            nll = -np.log(np.maximum(mixed, _FLOOR))
+            nll = -np.log(np.maximum(mixed, FLOOR))
         for position in self.scores.samples(span.first, span.stop):
             i = position - span.first
             every, hits = self.counts.ratios(keys[:, i], self.model_vocab, present[:, i])
             p = (1 - weight[i]) * span.row(i) + weight[i] * (every if hits else 1 / self.vocab_size)
-            self.scores.sum_up(position, int(targets[i]), np.maximum(p, _FLOOR), float(nll[i]))
+            self.scores.sum_up(position, int(targets[i]), np.maximum(p, FLOOR), float(nll[i]))
         self.scores.enter(span.first, nll)
 
     def count(self, start: int, stop: int) -> None:
