@@ -489,7 +489,7 @@ class Arrays(Engine):
             if after is not target.prov:
                 self.heap.touch(target)
                 if target.role:
-                    self.heap.epoch += 1
+                    self.heap.advance()
                 target.prov = after
             target, first = target.base, False
         return bool(array.role)

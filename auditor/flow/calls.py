@@ -9,6 +9,7 @@ from auditor.flow import ir
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.engine import Frame
 from auditor.flow.expressions import Expressions
+from auditor.flow.memory import CallMemory
 from auditor.flow.provenance import Fact, Site
 from auditor.flow.values import (
     Array,
@@ -65,7 +66,7 @@ class Calls(Expressions):
         self.all_flags = all_flags
         self.kept = []
         self.kernels: set[int] = set()
-        self._memory: dict[object, Value] = {}
+        self.memory = CallMemory(self.heap)
         self.modules: dict[str, Scope] = {}
         self.grad = self.lattice.none
         self.files: dict[str, Value] = {}
@@ -109,6 +110,7 @@ class Calls(Expressions):
         if scope is not None:
             return scope
         scope = self.modules[file] = Scope(None, file, self.lattice.none)
+        self.heap.share(scope)
         scope.names["__name__"] = self.const("__main__" if main else file.rpartition("/")[2].removesuffix(".py"))
         scope.names["__file__"] = self.const(file)
         module = self.program.load(file)
@@ -219,38 +221,21 @@ class Calls(Expressions):
         if id(node) in self.kernels:
             return self.opaque_call(args, keywords, "kernel")
         self.entered.add(id(node))
-        key = self._memory_key(closure, args, keywords)
-        known = self._memory.get(key)
+        key = self.memory.key(closure, args, keywords, len(self.hooks))
+        loops = list(self.loops)
+        iterations = tuple([loop.iteration for loop in loops])
+        known = self.memory.get(key, iterations)
         if known is not None:
-            return self._fresh(known)
-        epoch, effects, grad = self.heap.epoch, self.effects, self.grad
-        birth, self.heap.call_birth = self.heap.call_birth, Obj._counter
+            return known
+        stamp, effects, grad, asked = self.heap.stamp, self.effects, self.grad, self.asked(loops)
         self.heap.push()
         try:
             result = self._run_closure(closure, args, keywords)
         finally:
             pure = self.heap.commit()
-            self.heap.call_birth = birth
-        if pure and (epoch, effects) == (self.heap.epoch, self.effects) and grad is self.grad and _copyable(result):
-            self._memory[key] = result
-            return self._fresh(result)
+        if pure and (stamp, effects) == (self.heap.stamp, self.effects) and grad is self.grad:
+            return self.memory.put(key, result, iterations if self.asked(loops) != asked else None)
         return result
-
-    def _memory_key(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> object:
-        """What the result of a call without effects depends on."""
-        values = tuple(fingerprint(v) for v in args)
-        named = tuple((k, fingerprint(v)) for k, v in keywords.items())
-        return id(closure.function), id(closure.scope), values, named, self.heap.epoch, len(self.hooks)
-
-    def _fresh(self, value: Value) -> Value:
-        """A copy, so that a change in place does not reach what is remembered."""
-        if isinstance(value, Array) and not value.role:
-            copy = Array(value.prov, value.start, value.ndim, None, "", value.rows)
-            copy.span = value.span
-            return copy
-        if isinstance(value, Tuple):
-            return Tuple(tuple(self._fresh(v) for v in value.items), value.prov)
-        return value
 
     def _run_closure(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> Value:
         node = closure.function
@@ -304,22 +289,15 @@ class Calls(Expressions):
 
     # -- classes -----------------------------------------------------------------------------------------------------
 
-    def bases(self, cls: Value) -> list[Value]:
+    def bases(self, cls: Value) -> tuple[Value, ...]:
         """A class and its ancestors, nearest first."""
-        result: list[Value] = []
-        todo = [cls]
-        while todo and len(result) < 30:
-            current = todo.pop(0)
-            if any(current is seen for seen in result):
-                continue
-            result.append(current)
-            if isinstance(current, ClassObj):
-                todo = [*current.bases, *todo]
-        return result
+        return cls.lineage if isinstance(cls, ClassObj) else (cls,)
 
     def inherits(self, cls: Value, *names: str) -> bool:
         """Whether a class descends from a library class whose dotted name ends with one of these."""
-        return any(isinstance(b, External) and b.name.rpartition(".")[2] in names for b in self.bases(cls))
+        if isinstance(cls, ClassObj):
+            return cls.descends_from(*names)
+        return isinstance(cls, External) and cls.name.rpartition(".")[2] in names
 
     def find(self, cls: Value, name: str, after: Value | None = None) -> Value | None:
         """A class attribute, looked up along the ancestors (behind ``after`` for super())."""
@@ -580,13 +558,6 @@ class Calls(Expressions):
 
 def _hook_key(hook: Value) -> int:
     return id(hook.function) if isinstance(hook, Closure) else id(hook)
-
-
-def _copyable(value: Value) -> bool:
-    """Whether a remembered result can be given again."""
-    if isinstance(value, Tuple):
-        return all(_copyable(v) for v in value.items)
-    return isinstance(value, Const | Top | External | Closure) or (isinstance(value, Array) and not value.role)
 
 
 __all__ = ["Any", "Calls", "Program"]

@@ -56,10 +56,11 @@ class Frame:
 class Running:
     """One loop in progress."""
 
-    __slots__ = ("abstract", "birth", "breaks", "continues", "depth", "iteration", "owner")
+    __slots__ = ("abstract", "asked", "birth", "breaks", "continues", "depth", "iteration", "owner")
 
     def __init__(self, owner: object, iteration: Iteration, abstract: bool, birth: int, depth: int) -> None:
         self.owner, self.iteration, self.abstract, self.birth, self.depth = owner, iteration, abstract, birth, depth
+        self.asked = 0
         self.breaks: list[dict[Obj, Any]] = []
         self.continues: list[dict[Obj, Any]] = []
 
@@ -96,9 +97,20 @@ class Engine:
         """The calls in progress, outermost first."""
         return tuple(frame.site for frame in self.frames if frame.site.line)
 
-    def impure_deps(self) -> frozenset[Iteration]:
-        """The loop iterations in progress: what a value from outside the program may depend on."""
-        return frozenset(loop.iteration for loop in self.loops)
+    def impure_deps(self, since: int = 0) -> frozenset[Iteration]:
+        """The loop iterations in progress: what a value from outside the program may depend on.
+
+        Args:
+            since: leave out loops that began before the object with this ``birth`` was made.
+        """
+        running = [loop for loop in self.loops if loop.birth >= since]
+        for loop in running:
+            loop.asked += 1
+        return frozenset([loop.iteration for loop in running])
+
+    def asked(self, loops: list[Running]) -> int:
+        """How often values were made dependent on the present iterations of these loops."""
+        return sum([loop.asked for loop in loops])
 
     # -- values ------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 LN2 = 0.6931471805599453
 _HUGE = 1 << 20
+UNROLLED = 3
+"""Loops with a known number of iterations up to this are run as they are; others stand for two iterations."""
 
 
 class Expressions(Arrays):
@@ -204,7 +206,9 @@ class Expressions(Arrays):
     def closure(self, node: ir.Function) -> Closure:
         """The function object of a ``def`` or lambda."""
         defaults = {p.name: self.eval(p.default) for p in node.parameters if p.default is not None}
-        return Closure(node, self.frames[-1].scope, defaults, None, self.lattice.none)
+        scope = self.frames[-1].scope
+        self.heap.capture(scope, node.names)
+        return Closure(node, scope, defaults, None, self.lattice.none)
 
     # -- operators ---------------------------------------------------------------------------------------------------
 
@@ -453,6 +457,11 @@ class Expressions(Arrays):
         owner = object()
         opened: list[Iteration] = []
 
+        def any_element(element: Value) -> Value:
+            iteration = Iteration(owner)
+            opened.append(iteration)
+            return self.refine(element, iteration, 0)
+
         def run(depth: int) -> bool:
             """Bind the clauses from ``depth`` on; whether the number of elements stays known."""
             if depth == len(node.clauses):
@@ -465,16 +474,19 @@ class Expressions(Arrays):
             items = self.known_items(iterable)
             exact = items is not None and len(items) <= 24
             if items is None or not exact:
-                iteration = Iteration(owner)
-                opened.append(iteration)
-                items = [self.refine(self.elements(iterable), iteration, 0)]
-            for item in items:
+                items = [any_element(self.elements(iterable))]
+            for position, item in enumerate(items):
                 self.store(target, item)
                 truths = [self.truth(self.eval(condition)) for condition in conditions]
                 if False in truths:
                     continue
                 exact = exact and None not in truths
                 exact = run(depth + 1) and exact
+                if exact and not position and _stack_of_layers(items, collected):
+                    collected.clear()
+                    self.store(target, any_element(Top(item.prov, self.numbers.fresh())))
+                    run(depth + 1)
+                    return False
             return exact
 
         try:
@@ -482,7 +494,7 @@ class Expressions(Arrays):
         finally:
             frame.scope = outer
             for iteration in opened:
-                iteration.open = False
+                iteration.end()
         none = self.lattice.none
         if node.kind == "dict":
             result = Dict({}, none)
@@ -492,6 +504,15 @@ class Expressions(Arrays):
         if exact:
             return Seq(collected, None, none, node.kind)
         return Seq(None, self.join_all(collected) if collected else None, none, node.kind)
+
+
+def _stack_of_layers(items: list[Value], made: list[Value]) -> bool:
+    """Whether a comprehension counts objects that differ in their number only; one then stands for all.
+
+    A model's layers are alike for the flow of data, and following each would multiply every forward pass.
+    """
+    numbered = len(items) > UNROLLED and all(isinstance(i, Const) and isinstance(i.value, int) for i in items)
+    return numbered and len(made) == 1 and isinstance(made[0], Instance)
 
 
 def _numeric(value: Value) -> bool:

@@ -563,7 +563,7 @@ def _pop(call: LibraryCall) -> Value | None:
         if owner.items and len(call.args) == 1 and call.name == "pop" and not engine.loops:
             return owner.items.pop()
         element = engine.elements(owner)
-        return engine.depending(element, engine.lattice.make(deps=engine.impure_deps()))
+        return engine.depending(element, engine.lattice.make(deps=engine.impure_deps(owner.birth)))
     if isinstance(owner, Dict):
         return engine.load_item(owner, call.args[1] if len(call.args) > 1 else engine.top())
     return None

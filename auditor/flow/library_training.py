@@ -121,7 +121,7 @@ def _load_state_dict(call: LibraryCall) -> Value | None:
     if prov.flags & P.ARTIFACT:
         engine.reloaded = engine.phase
     clean = engine.lattice.make(P.WEIGHTS, marks=marks)
-    engine.heap.epoch += 1
+    engine.heap.advance()
     for _, array in parameters_of(call.owner):
         engine.heap.touch(array)
         array.prov = clean

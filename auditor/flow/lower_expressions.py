@@ -76,7 +76,11 @@ class ExpressionLowering:
 
     def _name(self, node: cst.Name) -> ir.Expr:
         name = node.value
-        return ir.Constant(self.line, _NAMED[name]) if name in _NAMED else ir.Name(self.line, name)
+        if name in _NAMED:
+            return ir.Constant(self.line, _NAMED[name])
+        for function in self.functions:
+            function.names.add(name)
+        return ir.Name(self.line, name)
 
     def _attribute(self, node: cst.Attribute) -> ir.Expr:
         value = self.expr(node.value)

@@ -78,10 +78,17 @@ class Iteration:
     """
 
     __slots__ = ("loop", "open")
+    ended = 0
+    """How many have ended so far: what was concluded about which data is the same may change with it."""
 
     def __init__(self, loop: object) -> None:
         self.loop = loop
         self.open = True
+
+    def end(self) -> None:
+        """The loop is over."""
+        self.open = False
+        Iteration.ended += 1
 
 
 Deps = frozenset[Iteration]
@@ -97,13 +104,13 @@ def live(deps: Deps) -> Deps:
 
 
 def disjoint_iterations(left: Deps, right: Deps) -> bool:
-    """Whether two dependency sets speak of different iterations of some running loop."""
-    for iteration in left:
-        if not iteration.open or iteration in right:
-            continue
-        others = {i for i in right if i.loop is iteration.loop and i.open}
-        mine = {i for i in left if i.loop is iteration.loop and i.open}
-        if others and not others & mine:
+    """Whether two sets of live dependencies speak of different iterations of some running loop."""
+    if not left or not right:
+        return False
+    for iteration in left - right:
+        loop = iteration.loop
+        others = [i for i in right if i.loop is loop]
+        if others and not any(i in left for i in others):
             return True
     return False
 
@@ -221,6 +228,8 @@ class Lattice:
         self._unions: dict[tuple[int, int], Provenance] = {}
         self._merges: dict[tuple[int, int], Provenance] = {}
         self._conflicts: dict[tuple[object, ...], Fact] = {}
+        self._overlaps: dict[tuple[int, int], bool | None] = {}
+        self._ended = 0
         self.site = Site("", 0)
         self.none = self.make()
 
@@ -302,10 +311,17 @@ class Lattice:
 
     def conflicts(self, learned: Provenance, tokens: Provenance) -> list[Fact]:
         """Learned state meeting the tokens that it learned from."""
+        if self._ended != Iteration.ended:
+            self._overlaps.clear()
+            self._ended = Iteration.ended
         found = []
         for mark in learned.marks:
             for region in tokens.regions:
-                certain = overlap(mark, region)
+                pair = (id(mark), id(region))  # interned provenances hold both for good
+                if pair in self._overlaps:
+                    certain = self._overlaps[pair]
+                else:
+                    certain = self._overlaps[pair] = overlap(mark, region)
                 if certain is not None:
                     # One conflict per place of learning is evidence enough.
                     key = (mark.kind, mark.site, certain, frozenset(r.span for r in mark.regions))

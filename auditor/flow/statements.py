@@ -9,6 +9,7 @@ from auditor.flow import ir
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.calls import Calls
 from auditor.flow.engine import Running
+from auditor.flow.expressions import UNROLLED
 from auditor.flow.provenance import Fact, Iteration
 from auditor.flow.values import (
     Array,
@@ -26,9 +27,6 @@ from auditor.flow.values import (
     Union,
     Value,
 )
-
-UNROLLED = 3
-"""Loops with a known number of iterations up to this are run as they are; others stand for two iterations."""
 
 
 class Interpreter(Calls):
@@ -122,7 +120,7 @@ class Interpreter(Calls):
         truth = self.truth(test)
         if truth is None and self.is_main_guard(node.test):
             truth = True
-        last = node.body[-1] if node.body else None
+        last = node.body[-1] if node.body else None  # a lone assertion lowers to nothing
         if truth and isinstance(last, ir.Jump) and last.kind == "raise":
             truth = False  # the submission was run: its checks passed
         if truth is not None:
@@ -258,7 +256,7 @@ class Interpreter(Calls):
         finally:
             self.loops.pop()
             for iteration in iterations:
-                iteration.open = False
+                iteration.end()
         if running.breaks:
             self.absorb(running.breaks, goes_on)
             goes_on = True

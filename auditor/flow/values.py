@@ -6,6 +6,7 @@ with a journal (:class:`Heap`): the first side is rolled back before the second 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from auditor.flow import ir
@@ -108,16 +109,28 @@ class Union(Value):
 
 
 class Obj(Value):
-    """Something mutable. ``birth`` orders creations, so that a journal skips what its branch created."""
+    """Something mutable.
 
-    __slots__ = ("birth", "version")
+    Attributes:
+        birth: orders creations, so that a journal skips what its branch created.
+        version: counts changes.
+        shared: whether functions may reach it otherwise than through their arguments: held by an instance, a class, a
+            module or variables that an inner function sees.
+    """
+
+    __slots__ = ("birth", "shared", "version")
     _counter = 0
 
     def __init__(self, prov: Provenance) -> None:
         Obj._counter += 1
         self.birth = Obj._counter
         self.version = 0
+        self.shared = False
         self.prov = prov
+
+    def held(self) -> Iterable[Value | None]:
+        """The values that it holds directly."""
+        return ()
 
     def save(self) -> Any:
         """A copy of the state."""
@@ -155,6 +168,9 @@ class Array(Obj):
         self.start, self.ndim, self.base, self.role, self.rows = start, ndim, base, role, rows
         self.span: Any = None
 
+    def held(self) -> Iterable[Value | None]:
+        return (self.base,)
+
     def save(self) -> Any:
         return (self.prov, self.start, self.role, self.span)
 
@@ -174,6 +190,9 @@ class Seq(Obj):
         super().__init__(prov)
         self.items, self.element, self.kind = items, element, kind
         self.origin: Seq | None = None
+
+    def held(self) -> Iterable[Value | None]:
+        return (*(self.items or ()), self.element, self.origin)
 
     def save(self) -> Any:
         return (self.prov, list(self.items) if self.items is not None else None, self.element)
@@ -195,6 +214,9 @@ class Dict(Obj):
         self.element: Value | None = None
         self.factory: Value | None = None
 
+    def held(self) -> Iterable[Value | None]:
+        return (*self.known.values(), self.key, self.element, self.factory)
+
     def save(self) -> Any:
         return (self.prov, dict(self.known), self.key, self.element)
 
@@ -204,13 +226,32 @@ class Dict(Obj):
 
 
 class ClassObj(Obj):
-    """A class of the program."""
+    """A class of the program.
 
-    __slots__ = ("attrs", "bases", "name")
+    Attributes:
+        lineage: the class and its ancestors, nearest first.
+        is_module: whether a module of torch is among them.
+    """
+
+    __slots__ = ("_library", "attrs", "is_module", "lineage", "name")
 
     def __init__(self, name: str, bases: list[Value], attrs: dict[str, Value], prov: Provenance) -> None:
         super().__init__(prov)
-        self.name, self.bases, self.attrs = name, bases, attrs
+        self.name, self.attrs = name, attrs
+        ancestors: dict[Value, None] = {}
+        for base in bases:
+            ancestors.update(dict.fromkeys(base.lineage if isinstance(base, ClassObj) else (base,)))
+        self.lineage: tuple[Value, ...] = (self, *ancestors)
+        library = [ancestor.name for ancestor in ancestors if isinstance(ancestor, External)]
+        self._library = frozenset(name.rpartition(".")[2] for name in library)
+        self.is_module = any(name.startswith("torch.nn.") for name in library)
+
+    def descends_from(self, *names: str) -> bool:
+        """Whether a library class whose dotted name ends with one of these is among its ancestors."""
+        return not self._library.isdisjoint(names)
+
+    def held(self) -> Iterable[Value | None]:
+        return (*self.attrs.values(), *self.lineage)
 
     def save(self) -> Any:
         return (self.prov, dict(self.attrs))
@@ -230,6 +271,9 @@ class Instance(Obj):
         self.cls = cls
         self.attrs: dict[str, Value] = {}
 
+    def held(self) -> Iterable[Value | None]:
+        return (self.cls, *self.attrs.values())
+
     def save(self) -> Any:
         return (self.prov, dict(self.attrs))
 
@@ -239,9 +283,9 @@ class Instance(Obj):
 
 
 class Scope(Obj):
-    """The names of a module, function or class body."""
+    """The names of a module, function or class body; ``captured`` are those that inner functions use."""
 
-    __slots__ = ("file", "globals_", "names", "outer")
+    __slots__ = ("captured", "file", "globals_", "names", "outer")
 
     def __init__(self, outer: Scope | None, file: str, prov: Provenance) -> None:
         super().__init__(prov)
@@ -249,6 +293,12 @@ class Scope(Obj):
         self.outer = outer
         self.file = file
         self.globals_: set[str] = set()
+        self.captured: set[str] = set()
+
+    def held(self) -> Iterable[Value | None]:
+        if self.outer is None:
+            return list(self.names.values())
+        return (*[self.names.get(name) for name in self.captured], self.outer)
 
     def save(self) -> Any:
         return dict(self.names)
@@ -261,39 +311,70 @@ class Heap:
     """The journal: a stack of frames, each remembering the state at its start of what changed since."""
 
     def __init__(self) -> None:
-        self.frames: list[tuple[int, dict[Obj, Any]]] = []
-        self.epoch = 0
-        """Grows when something that outlives the present call may have changed."""
-        self.call_birth = 0
-        """What is older existed before the present call."""
+        self.frames: list[tuple[int, int, dict[Obj, Any]]] = []
+        self.stamp = 0
+        """Names the present state of what is shared, scopes excepted: equal stamps, equal states."""
+        self._stamps = 0
+        self._stored: dict[Obj, None] = {}
 
     @property
     def depth(self) -> int:
         """Number of open frames."""
         return len(self.frames)
 
-    def changed(self, obj: Obj) -> None:
+    def advance(self) -> None:
         """Something that a remembered call may have read is another now."""
-        if not isinstance(obj, Scope) and obj.birth:
-            self.epoch += 1
+        self._stamps += 1
+        self.stamp = self._stamps
 
     def touch(self, obj: Obj) -> None:
         """Call before changing ``obj``."""
         obj.version += 1
-        if obj.birth <= self.call_birth or isinstance(obj, Instance):
-            self.changed(obj)
+        if obj.shared or isinstance(obj, Instance | ClassObj):
+            self._stored[obj] = None
+            if not isinstance(obj, Scope):
+                self.advance()
         if self.frames:
-            start, saved = self.frames[-1]
+            start, _, saved = self.frames[-1]
             if obj.birth <= start and obj not in saved:
                 saved[obj] = obj.save()
 
+    def share(self, value: Value) -> None:
+        """Functions may reach ``value`` from now on without being given it."""
+        todo = [value]
+        while todo:
+            current = todo.pop()
+            if isinstance(current, Obj):
+                if current.shared:
+                    continue
+                current.shared = True
+                todo += [v for v in current.held() if v is not None]
+            else:
+                todo += held_by(current)
+
+    def capture(self, scope: Scope, names: set[str]) -> None:
+        """A function made in ``scope`` uses ``names``, of that scope or those around it."""
+        while scope.outer is not None:
+            scope.captured |= names
+            scope.shared = True
+            self._stored[scope] = None
+            scope = scope.outer
+
+    def share_stored(self) -> None:
+        """The same for all that was stored in something shared since the last time."""
+        stored, self._stored = self._stored, {}
+        for obj in stored:
+            for value in obj.held():
+                if value is not None:
+                    self.share(value)
+
     def push(self) -> None:
         """Start a frame."""
-        self.frames.append((Obj._counter, {}))
+        self.frames.append((Obj._counter, self.stamp, {}))
 
     def pop(self) -> dict[Obj, Any]:
         """End the frame: put everything back, and give the states it had reached."""
-        _, saved = self.frames.pop()
+        _, self.stamp, saved = self.frames.pop()
         reached = {}
         for obj, state in saved.items():
             reached[obj] = obj.save()
@@ -302,9 +383,9 @@ class Heap:
 
     def commit(self) -> bool:
         """End the frame and keep its changes; whether there were none to anything older than the frame."""
-        _, saved = self.frames.pop()
+        _, _, saved = self.frames.pop()
         if self.frames:
-            start, outer = self.frames[-1]
+            start, _, outer = self.frames[-1]
             for obj, state in saved.items():
                 if obj.birth <= start:
                     outer.setdefault(obj, state)
@@ -321,12 +402,27 @@ class Heap:
             pairs = ((v, obj.attrs[k]) for k, v in state[1].items())
             if all(a is b or fingerprint(a) == fingerprint(b) for a, b in pairs):
                 return
+        if isinstance(obj, Array) and state == obj.save():
+            return
         self.touch(obj)
         obj.restore(state)
 
     def since(self, depth: int) -> dict[Obj, Any]:
         """The present state of everything that changed in the frames above ``depth``."""
-        return {obj: obj.save() for _, saved in self.frames[depth:] for obj in saved}
+        return {obj: obj.save() for _, _, saved in self.frames[depth:] for obj in saved}
+
+
+def held_by(value: Value) -> list[Value]:
+    """What an immutable value holds directly."""
+    if isinstance(value, Tuple | Union):
+        return list(value.items)
+    if isinstance(value, Closure):
+        return [value.scope, *value.defaults.values()]
+    if isinstance(value, Bound):
+        return [value.function, *value.args, *value.keywords.values()]
+    if isinstance(value, Method):
+        return [value.owner]
+    return []
 
 
 def fingerprint(value: Value) -> object:
@@ -343,6 +439,8 @@ def fingerprint(value: Value) -> object:
         return frozenset(fingerprint(v) for v in value.items)
     if isinstance(value, External):
         return value.name
+    if isinstance(value, Method):
+        return value.name, fingerprint(value.owner)
     if isinstance(value, Bound):
         return fingerprint(value.function), tuple(fingerprint(v) for v in value.args)
     if isinstance(value, Closure):
