@@ -220,6 +220,9 @@ class Arrays(Engine):
         ):
             return Array(lattice.none, None, array.ndim)
         index_prov = self.deep(index)
+        selects = isinstance(index, Array) and index.mask
+        if selects:
+            index_prov = self.positional(index_prov)
         if index_prov.reads:
             index_prov = lattice.change(index_prov, reads=())  # a mask made of counts is no count
         if array.prov.flags & P.VAL and array.prov.tokens and not array.prov.flags & P.HASHED:
@@ -227,7 +230,7 @@ class Arrays(Engine):
             index_prov = self.positional(index_prov)
             reading = False
         prov = lattice.union(array.prov, index_prov)
-        low, high, sliced = self.shift(array, index)
+        low, high, sliced = (ZERO, None, False) if selects else self.shift(array, index)
         if reading and index_prov.flags & P.VAL:
             prov = self.read_table(array, index, prov)
         start = None
@@ -247,8 +250,8 @@ class Arrays(Engine):
         if not sliced and array.ndim == 1 and isinstance(index, Top):
             return Top(prov, start if start is not None else None)
         role = array.role
-        view = Array(prov, start, self._axes(array, index), array, role)
-        view.span = array.span
+        view = Array(prov, start, array.ndim if selects else self._axes(array, index), array, role)
+        view.span, view.mask = array.span, array.mask
         return view
 
     @staticmethod

@@ -163,6 +163,8 @@ class Calls(Expressions):
         if isinstance(function, Bound):
             return self.call(function.function, [*function.args, *args], {**function.keywords, **keywords})
         if isinstance(function, External):
+            if _is_field(function):
+                return Bound(function, (), keywords, self.lattice.none)
             return self.call_library(function.name, args, keywords, None)
         if isinstance(function, Method):
             return self.call_library(function.name, [function.owner, *args], keywords, function.owner)
@@ -317,18 +319,27 @@ class Calls(Expressions):
         if init is not None:
             self.call(init, [instance, *args], keywords)
             return instance
-        fields = [
-            n
-            for b in reversed(self.bases(cls))
-            if isinstance(b, ClassObj)
-            for n, v in b.attrs.items()
-            if not isinstance(v, Closure)
-        ]
-        for name, value in [*zip(fields, args, strict=False), *keywords.items()]:
-            instance.attrs[name] = value
+        self._fill(instance, cls, args, keywords)
         if self.inherits(cls, "Optimizer"):
             self.call_library("torch.optim.Optimizer", [instance, *args], keywords, instance)
         return instance
+
+    def _fill(self, instance: Instance, cls: ClassObj, args: list[Value], keywords: dict[str, Value]) -> None:
+        """What the ``__init__`` that a dataclass or named tuple is given does."""
+        classes = [base for base in reversed(self.bases(cls)) if isinstance(base, ClassObj)]
+        fields = list(dict.fromkeys(name for base in classes for name in base.fields))
+        for name in fields:
+            default = self.find(cls, name)
+            if isinstance(default, Bound) and _is_field(default.function):
+                if "default_factory" in default.keywords:
+                    instance.attrs[name] = self.call(default.keywords["default_factory"], [], {})
+                elif "default" in default.keywords:
+                    instance.attrs[name] = default.keywords["default"]
+        for name, value in [*zip(fields, args, strict=False), *keywords.items()]:
+            instance.attrs[name] = value
+        post = self.find(cls, "__post_init__")
+        if post is not None:
+            self.call(post, [instance], {})
 
     def call_instance(self, instance: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
         """``instance(...)``."""
@@ -554,6 +565,10 @@ class Calls(Expressions):
         for fact in prov.facts:
             if fact not in self.reported or (prov.flags & P.BYTES and not self.reported[fact][2]):
                 self.reported[fact] = (site, stack, bool(prov.flags & P.BYTES))
+
+
+def _is_field(function: Value) -> bool:
+    return isinstance(function, External) and function.name == "dataclasses.field"
 
 
 def _hook_key(hook: Value) -> int:

@@ -184,7 +184,7 @@ class Engine:
             return Tuple(value.items, prov)
         if isinstance(value, Array):
             view = Array(prov, value.start, value.ndim, value, value.role, value.rows)
-            view.span = value.span
+            view.span, view.mask = value.span, value.mask
             return view
         return value
 

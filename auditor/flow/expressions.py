@@ -248,6 +248,7 @@ class Expressions(Arrays):
             result = Array(prov, affine, ndim)
             spans = [v.span for v in arrays if v.span is not None]
             result.span = spans[0] if spans else None
+            result.mask = op in "&|" and any(v.mask for v in arrays)
             if result.span is not None and prov.regions and op in "*&":
                 result.prov = self.narrowed(prov, result.span)
             return result
@@ -347,7 +348,9 @@ class Expressions(Arrays):
         if gold:
             prov = self.lattice.flagged(prov, P.GOLD_COMPARED)
         if isinstance(a, Array) or isinstance(b, Array):
-            return Array(prov)
+            result = Array(prov)
+            result.mask = True
+            return result
         return Top(prov)
 
     def _membership(self, op: str, a: Value, b: Value) -> bool | None:
@@ -425,7 +428,7 @@ class Expressions(Arrays):
         affine = self.affine(value)
         if isinstance(value, Array):
             result = Array(value.prov, None, value.ndim)
-            result.span = value.span
+            result.span, result.mask = value.span, value.mask
             return result
         return Top(self.deep(value), affine.times(-1) if affine is not None and node.op == "-" else None)
 

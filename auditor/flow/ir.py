@@ -217,12 +217,21 @@ class Function(Expr, Stmt):
 
 
 class Class(Stmt):
-    """A class statement."""
+    """A class statement; ``fields`` are the names that its body annotates, in order."""
 
-    __slots__ = ("bases", "body", "decorators", "name")
+    __slots__ = ("bases", "body", "decorators", "fields", "name")
 
-    def __init__(self, line: int, name: str, bases: list[Expr], decorators: list[Expr], body: list[Stmt]) -> None:
+    def __init__(
+        self,
+        line: int,
+        name: str,
+        bases: list[Expr],
+        decorators: list[Expr],
+        body: list[Stmt],
+        fields: list[str],
+    ) -> None:
         self.line, self.name, self.bases, self.decorators, self.body = line, name, bases, decorators, body
+        self.fields = fields
 
 
 class Evaluate(Stmt):

@@ -340,6 +340,19 @@ def _minimum(call: LibraryCall) -> Value | None:
     return None
 
 
+def _clip(call: LibraryCall) -> Value | None:
+    """Positions kept inside bounds: the same positions for the same bounds."""
+    engine = call.engine
+    value = call.args[0] if call.args else None
+    if not isinstance(value, Array) or value.start is None:
+        return None
+    bounds = [call.arg(1, "min", "a_min"), call.arg(2, "max", "a_max")]
+    result = default(call)
+    if isinstance(result, Array):
+        result.start = engine.numbers.of(("clip", value.start, *[engine.affine(bound) for bound in bounds]))
+    return result
+
+
 def _oracle(site: P.Site) -> Fact:
     return Fact("oracle", site, ((site, "the better of two scores of a token is kept"),))
 
@@ -464,6 +477,7 @@ FUNCTIONS: dict[str, Model] = {
     "logsumexp": _logsumexp, "logaddexp": default, "where": _positions,
     **dict.fromkeys(("nonzero", "argwhere", "flatnonzero", "searchsorted"), _positions),
     **dict.fromkeys(("minimum", "fmin", "maximum", "fmax"), _minimum),
+    **dict.fromkeys(("clip", "clamp"), _clip),
     **dict.fromkeys(("bitwise_xor", "remainder", "mod", "fmod", "bitwise_and", "multiply", "mul", "add", "subtract",
                      "sub", "divide", "div", "true_divide", "floor_divide"), _hash),
     "numpy.add.at": _add_at, "add.at": _add_at, "numpy.maximum.at": _add_at, "bincount": _bincount,

@@ -282,7 +282,7 @@ class Lowering(ExpressionLowering):
         outer, self.bound = self.bound, [set()]
         body = self._suite(node.body)
         self.bound = outer
-        return [ir.Class(line, node.name.value, bases, decorators, body)]
+        return [ir.Class(line, node.name.value, bases, decorators, body, _fields(node.body))]
 
     def _try(self, node: Any) -> list[ir.Stmt]:
         self.line += len(node.leading_lines)
@@ -334,6 +334,13 @@ class Lowering(ExpressionLowering):
             cases.append(self._suite(case.body))
         self.line += len(node.footer)
         return [ir.Match(line, subject, cases)]
+
+
+def _fields(body: Any) -> list[str]:
+    """The names that a class body annotates."""
+    statements = [small for line in body.body for small in (line.body if isinstance(line.body, Sequence) else ())]
+    annotated = [small.target for small in statements if isinstance(small, cst.AnnAssign)]
+    return [target.value for target in annotated if isinstance(target, cst.Name)]
 
 
 def _dotted(node: Any) -> str:

@@ -126,7 +126,7 @@ def _is_module(instance: Instance) -> bool:
 def _fresh(value: Value) -> Value:
     if isinstance(value, Array) and not value.role:
         copy = Array(value.prov, value.start, value.ndim, None, "", value.rows)
-        copy.span = value.span
+        copy.span, copy.mask = value.span, value.mask
         return copy
     if isinstance(value, Tuple):
         return Tuple(tuple(_fresh(v) for v in value.items), value.prov)

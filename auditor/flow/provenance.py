@@ -340,10 +340,6 @@ class Lattice:
         """The provenance of a copy in an artifact."""
         return self.change(p, flags=p.flags & ~TRAIN | ARTIFACT, facts=p.facts - self.trained(p))
 
-    def forget(self) -> None:
-        """Drop memoised unions: a loop has ended, so dependencies that differed may now meet."""
-        self._unions.clear()
-
 
 def overlap(mark: Mark, scored: Region) -> bool | None:
     """Whether state learned from the region it meets: True, None (provably not), False (cannot tell)."""

@@ -293,7 +293,7 @@ class Interpreter(Calls):
     def _class(self, node: ir.Class) -> bool:
         bases = [self.eval(base) for base in node.bases if not isinstance(base, ir.Starred)]
         scope = Scope(self.frames[-1].scope, self.file, self.lattice.none)
-        cls = ClassObj(node.name, bases, scope.names, self.lattice.none)
+        cls = ClassObj(node.name, bases, scope.names, node.fields, self.lattice.none)
         self.run_in(scope, node.body, cls)
         cls.attrs = scope.names
         value: Value = cls

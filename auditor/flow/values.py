@@ -150,10 +150,10 @@ class Array(Obj):
         base: the array that this one is a view of, which writes reach.
         role: "" for data, "parameter" of a module, or "leaf" for another tensor that requires a gradient.
         rows: whether the first axis is the batch (True), is 1 (False), or unknown.
-        flat: element values when few and known.
+        mask: whether its elements are truths, so that indexing by it selects and does not look up.
     """
 
-    __slots__ = ("base", "ndim", "role", "rows", "span", "start")
+    __slots__ = ("base", "mask", "ndim", "role", "rows", "span", "start")
 
     def __init__(
         self,
@@ -167,6 +167,7 @@ class Array(Obj):
         super().__init__(prov)
         self.start, self.ndim, self.base, self.role, self.rows = start, ndim, base, role, rows
         self.span: Any = None
+        self.mask = False
 
     def held(self) -> Iterable[Value | None]:
         return (self.base,)
@@ -229,15 +230,18 @@ class ClassObj(Obj):
     """A class of the program.
 
     Attributes:
+        fields: the names that its body annotates, in order.
         lineage: the class and its ancestors, nearest first.
         is_module: whether a module of torch is among them.
     """
 
-    __slots__ = ("_library", "attrs", "is_module", "lineage", "name")
+    __slots__ = ("_library", "attrs", "fields", "is_module", "lineage", "name")
 
-    def __init__(self, name: str, bases: list[Value], attrs: dict[str, Value], prov: Provenance) -> None:
+    def __init__(
+        self, name: str, bases: list[Value], attrs: dict[str, Value], fields: list[str], prov: Provenance
+    ) -> None:
         super().__init__(prov)
-        self.name, self.attrs = name, attrs
+        self.name, self.attrs, self.fields = name, attrs, fields
         ancestors: dict[Value, None] = {}
         for base in bases:
             ancestors.update(dict.fromkeys(base.lineage if isinstance(base, ClassObj) else (base,)))
@@ -432,7 +436,16 @@ def fingerprint(value: Value) -> object:
     if isinstance(value, Top):
         return "top", id(value.prov), value.text
     if isinstance(value, Array):
-        return "array", id(value.prov), value.start, value.ndim, value.span, value.rows, id(value) if value.role else 0
+        return (
+            "array",
+            id(value.prov),
+            value.start,
+            value.ndim,
+            value.span,
+            value.rows,
+            value.mask,
+            id(value) if value.role else 0,
+        )
     if isinstance(value, Tuple):
         return tuple(fingerprint(v) for v in value.items)
     if isinstance(value, Union) and len(value.items) < 8:
