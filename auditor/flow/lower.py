@@ -338,7 +338,8 @@ class Lowering(ExpressionLowering):
 
 def _fields(body: Any) -> list[str]:
     """The names that a class body annotates."""
-    statements = [small for line in body.body for small in (line.body if isinstance(line.body, Sequence) else ())]
+    lines = [body] if isinstance(body, cst.SimpleStatementSuite) else body.body
+    statements = [small for line in lines if not isinstance(line, cst.BaseCompoundStatement) for small in line.body]
     annotated = [small.target for small in statements if isinstance(small, cst.AnnAssign)]
     return [target.value for target in annotated if isinstance(target, cst.Name)]
 
