@@ -223,7 +223,7 @@ class Calls(Expressions):
         if id(node) in self.kernels:
             return self.opaque_call(args, keywords, "kernel")
         self.entered.add(id(node))
-        key = self.memory.key(closure, args, keywords, len(self.hooks))
+        key = self.memory.key(closure, args, keywords, len(self.hooks), self.phase, self.reloaded)
         loops = list(self.loops)
         iterations = tuple([loop.iteration for loop in loops])
         known = self.memory.get(key, iterations)

@@ -45,15 +45,22 @@ class CallMemory:
         self._numbers: dict[object, int] = {}
         self._stamp = -1
 
-    def key(self, closure: Closure, args: list[Value], keywords: dict[str, Value], hooks: int) -> Key:
-        """What the result of a call without effects depends on."""
+    def key(self, closure: Closure, args: list[Value], keywords: dict[str, Value], *others: object) -> Key:
+        """What the result of a call without effects depends on.
+
+        Args:
+            closure: the function.
+            args: its arguments.
+            keywords: its arguments by name.
+            *others: what else the interpretation of a call depends on.
+        """
         self._heap.share_stored()
         if self._stamp != self._heap.stamp:
             self._stamp = self._heap.stamp
             self._structures.clear()
         values = tuple([self._known_by(v) for v in args])
         named = tuple([(k, self._known_by(v)) for k, v in keywords.items()])
-        return id(closure.function), id(closure.scope), values, named, self._stamp, hooks
+        return id(closure.function), id(closure.scope), values, named, self._stamp, others
 
     def get(self, key: Key, loops: Loops) -> Value | None:
         """A copy of a remembered result, so that a change in place does not reach what is remembered."""
