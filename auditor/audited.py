@@ -25,6 +25,8 @@ class Audited:
         as_of: judge by the rulings of that day.
         changes: what the pull request changes, as (A, M, D or R, path in the repository); None when it is not known.
         folder: path of the folder in the repository, where ``changes`` are known.
+        record: best score on the record track where the pull request left the main branch, bits per byte; None when it
+            is not known.
     """
 
     submission: Submission
@@ -32,6 +34,7 @@ class Audited:
     as_of: datetime.date | None = None
     changes: tuple[tuple[str, str], ...] | None = None
     folder: str = ""
+    record: float | None = None
 
     @cached_property
     def contest(self) -> ContestProfile:

@@ -21,7 +21,10 @@ def _example(scores: tuple[float, ...], previous: float) -> dict[str, str]:
 
 
 class RecordThreshold(Rule):
-    """The improvement over the previous record that the submission itself names, tested over its runs."""
+    """The improvement over the previous record, tested over the runs.
+
+    The record to beat is the one that the submission names, else the best where the pull request left the main branch.
+    """
 
     id = "record-threshold"
     title = "the improvement is below 0.005 nats or not significant"
@@ -48,20 +51,28 @@ class RecordThreshold(Rule):
         metadata = audited.submission.metadata
         if not audited.is_record or metadata is None or terms is None:
             return self.not_applicable("the submission claims no record")
-        previous = next(_previous_scores(metadata.raw), None)
+        named = next(_previous_scores(metadata.raw), None)
+        previous = named if named is not None else audited.record
         finals = [run.final_score for run in audited.runs if run.final_score is not None]
         pairs = [(score.val_loss, score.val_bpb) for score in finals if score.val_loss is not None]
         if previous is None or not pairs:
-            return self.not_applicable("no previous record is named, or no log prints a loss")
+            return self.not_applicable("no previous record is known, or no log prints a loss")
         losses = [loss for loss, _ in pairs]
         ratio = pairs[0][0] / pairs[0][1]
         test = significance(losses, previous * ratio, terms.nats)
-        facts = {"improvement_nats": round(test.improvement, 5), "p": test.p, "previous_bpb": previous}
+        facts = {
+            "test": "one-sided one-sample t test",
+            "runs": test.runs,
+            "improvement_nats": round(test.improvement, 5),
+            "p": test.p,
+            "previous_bpb": previous,
+            "previous_from": "submission" if named is not None else "main branch",
+        }
         if test.p < terms.p:
             return self.judge([], facts=facts)
         message = (
-            f"{test.runs} runs improve on {previous:g} bpb by {test.improvement:.4f} nats; "
-            f"p = {test.p:.2g} that it is {terms.nats:g} or more by chance"
+            f"{test.runs} runs improve on {previous:g} bpb by {test.improvement:.4f} nats; p = {test.p:.2g} for "
+            f"{terms.nats:g} or more, in a one-sided one-sample t test"
         )
         return self.judge([Finding(message, metadata.file, 0)], facts=facts)
 

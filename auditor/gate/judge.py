@@ -11,7 +11,7 @@ from auditor.options import Options
 from auditor.report.document import Audit
 from auditor.report.formats import source_lines
 from auditor.rule import Rule
-from auditor.sweep.one import judge
+from auditor.sweep.one import Context, judge
 from auditor.sweep.plan import submissions_of
 from auditor.sweep.repository import BlobReader, Ref, Repository, RepositoryError, command, environment
 
@@ -37,8 +37,8 @@ def judge_pull_request(
     with BlobReader(repository.folder) as reader:
         for submitted in submissions_of(repository, Ref(head, tip, 0), main):
             changes = tuple((change.kind, change.path) for change in submitted.changes)
-            blobs, digest = submitted.blobs, submitted.digest
-            judged = judge(submitted.folder, blobs, changes, digest, reader, rules, options)
+            context = Context(submitted.folder, changes, submitted.record)
+            judged = judge(context, submitted.blobs, submitted.digest, reader, rules, options)
             reports.append(Report(judged.audit, source_lines(judged.submission)))
     return tuple(reports)
 

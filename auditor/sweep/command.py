@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,13 +84,19 @@ def sweep(
         for name, reason in plan.unreadable:
             click.echo(f"{name}: {reason}", err=True)
         click.echo(f"{plan.submissions} submissions, {plan.known} already judged, {len(plan.tasks)} to audit", err=True)
+        before = signal.signal(signal.SIGTERM, _interrupt)  # the workers end with the sweep, however it ends
         try:
             with SweepProgress(len(plan.tasks)) as progress:
                 run.sweep(folder, plan.tasks, store, choice, progress.add)
         finally:  # an interrupted sweep leaves both files in agreement
+            signal.signal(signal.SIGTERM, before)
             click.echo(f"this sweep: {progress.counts or 'nothing to do'}", err=True)
             _write_lines(store, out / "results.jsonl")
     return Exit.OK
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _write_lines(store: Store, path: Path) -> None:

@@ -36,6 +36,7 @@ class Task(msgspec.Struct, frozen=True):
         folder: path in the repository.
         blobs: path, mode and object id of each file.
         changes: kind and path of each change of the pull request.
+        record: the score to beat, bits per byte.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Task(msgspec.Struct, frozen=True):
     folder: str
     blobs: tuple[tuple[str, str, str], ...]
     changes: tuple[tuple[str, str], ...]
+    record: float | None
 
 
 class Answer(msgspec.Struct, frozen=True):

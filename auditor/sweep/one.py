@@ -35,29 +35,37 @@ class Judged:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class Context:
+    """What the pull request says of a submission beyond its files; see :class:`auditor.audited.Audited`."""
+
+    folder: str
+    changes: tuple[tuple[str, str], ...]
+    record: float | None
+
+
 def judge(
-    folder: str,
+    context: Context,
     blobs: Sequence[Blob],
-    changes: tuple[tuple[str, str], ...],
     digest: str,
     reader: BlobReader,
     rules: Sequence[Rule],
     options: Options,
 ) -> Judged:
-    """Audit the files ``blobs`` as the submission ``folder`` of a pull request that makes ``changes``.
+    """Audit the files ``blobs`` as the submission that the pull request puts into ``context.folder``.
 
     Raises:
         RepositoryError: git ended.
         RulePackError: no rules.
     """
     with tempfile.TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as temporary:
-        root = Path(temporary) / (folder or "scripts")  # the name and the track are part of what is judged
+        root = Path(temporary) / (context.folder or "scripts")  # the name and the track are part of what is judged
         root.mkdir(parents=True)
         problems = materialise(blobs, root, reader)
         submission = read_submission(root)
         submission = dataclasses.replace(submission, problems=(*submission.problems, *problems))
-        audited = Audited(submission, options.all_flags, options.as_of, changes, folder)
+        audited = Audited(submission, options.all_flags, options.as_of, context.changes, context.folder, context.record)
         audit = audit_submission(audited, options, digest, rules)
-    path = folder.encode("utf-8", "backslashreplace").decode()  # the temporary one means nothing to anybody
+    path = context.folder.encode("utf-8", "backslashreplace").decode()  # the temporary one means nothing to anybody
     placed = msgspec.structs.replace(audit.submission, path=path)
     return Judged(msgspec.structs.replace(audit, submission=placed), submission, problems)

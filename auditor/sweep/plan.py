@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from auditor.sweep.folders import submission_folders
+from auditor.sweep.record import best_record
 from auditor.sweep.repository import Blob, Change, Ref, Repository
 
 _PULL = re.compile(r"refs/pull/(\d+)/head")
@@ -26,6 +27,7 @@ class Submitted:
         folder: path in the repository; ``""`` for changed scripts at the top.
         blobs: its files, paths relative to ``folder``.
         changes: everything that the pull request changes.
+        record: best score on the record track where the pull request left main, bits per byte; None without one.
     """
 
     ref: Ref
@@ -33,6 +35,7 @@ class Submitted:
     folder: str
     blobs: tuple[Blob, ...]
     changes: tuple[Change, ...]
+    record: float | None
 
     @property
     def digest(self) -> str:
@@ -49,7 +52,8 @@ def number_of(ref: str) -> int | None:
 
 def submissions_of(repository: Repository, ref: Ref, main: str) -> Iterator[Submitted]:
     """Every submission that the ref adds or changes relative to where it left ``main``."""
-    changes = repository.changes(repository.base(main, ref.commit), ref.commit)
+    base = repository.base(main, ref.commit)
+    changes = repository.changes(base, ref.commit)
     for folder in submission_folders(changes)[:_MOST_FOLDERS]:
         blobs = repository.blobs(ref.commit, folder)
         if not folder:
@@ -57,7 +61,7 @@ def submissions_of(repository: Repository, ref: Ref, main: str) -> Iterator[Subm
             blobs = tuple(blob for blob in blobs if "/" not in blob.path and blob.path in changed)
         if not any(blob.path.endswith((".py", "submission.json", "README.md")) for blob in blobs):
             continue  # notes and data that somebody keeps below records
-        yield Submitted(ref, number_of(ref.name), folder, blobs, changes)
+        yield Submitted(ref, number_of(ref.name), folder, blobs, changes, best_record(repository, base))
 
 
 def parse_numbers(text: str) -> frozenset[int]:

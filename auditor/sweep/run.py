@@ -91,4 +91,4 @@ def sweep(repository: Path, tasks: Sequence[Task], store: Store, choice: Choice,
 def _task(submitted: Submitted, key: str) -> Task:
     blobs = tuple((blob.path, blob.mode, blob.oid) for blob in submitted.blobs)
     changes = tuple((change.kind, change.path) for change in submitted.changes)
-    return Task(key, submitted.digest, submitted.folder, blobs, changes)
+    return Task(key, submitted.digest, submitted.folder, blobs, changes, submitted.record)

@@ -20,7 +20,7 @@ from auditor.rule import Rule
 from auditor.rule_packs import load_rules
 from auditor.sweep.likeness import likeness
 from auditor.sweep.messages import Answer, Task, order_from, task_from
-from auditor.sweep.one import judge
+from auditor.sweep.one import Context, judge
 from auditor.sweep.repository import Blob, BlobReader
 
 _MOST_ABSENT = 50
@@ -53,7 +53,8 @@ def _answer(task: Task, reader: BlobReader, rules: tuple[Rule, ...], options: Op
 
 def _audit(task: Task, reader: BlobReader, rules: tuple[Rule, ...], options: Options) -> Answer:
     blobs = [Blob(*blob) for blob in task.blobs]
-    judged = judge(task.folder, blobs, task.changes, task.digest, reader, rules, options)
+    context = Context(task.folder, task.changes, task.record)
+    judged = judge(context, blobs, task.digest, reader, rules, options)
     alike = likeness(judged.submission)
     absent = tuple(f"{problem.file}: {problem.message}" for problem in judged.problems[:_MOST_ABSENT])
     return Answer(

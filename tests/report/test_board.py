@@ -57,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ref = Ref(f"refs/pull/{number}/head", "c" * 40, 1_775_000_000 + number * 3600)
             home = f"records/track_10min_16mb/{HOSTILE if number == 6 else number}"
             changes = (Change("A", f"{home}/train_gpt.py"), Change("M", "README.md"))
-            store.put_submission(Submitted(ref, number, home, (), changes), answer.key)
+            store.put_submission(Submitted(ref, number, home, (), changes, None), answer.key)
             if number != 8:
                 store.put_answer("d", answer)
         build(store, load_rules(), folder / "site", "https://code.example/contest")

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from repositories import TRACK, Contest, below, submission
 
+from auditor.gate.judge import judge_pull_request
+from auditor.options import Options
+from auditor.rule_packs import load_rules
 from auditor.sweep.folders import submission_folders
 from auditor.sweep.materialise import materialise
 from auditor.sweep.plan import chosen, number_of, parse_numbers, submissions_of
 from auditor.sweep.repository import Blob, BlobReader, Change, Ref, Repository, RepositoryError
+from rules._logs import metadata
 
 
 @pytest.fixture
@@ -126,3 +130,31 @@ def test_numbers_and_order_of_refs() -> None:
     refs = [Ref(f"refs/pull/{number}/head", "0", 0) for number in (10, 9, 100)]
     assert [number_of(ref.name) for ref in chosen(refs, None)] == [9, 10, 100]
     assert [number_of(ref.name) for ref in chosen(refs, frozenset({10}))] == [10]
+
+
+def test_the_record_to_beat_is_the_best_where_the_pull_request_left_main(contest: Contest) -> None:
+    score = {"submission.json": metadata(val_bpb=1.21)}
+    contest.pull(1, below(f"{TRACK}/one", submission() | score))
+    before = contest.pull(2, below(f"{TRACK}/two", submission()))
+    contest.merge(1)
+    other = below("records/track_non_record_16mb/three", submission() | {"submission.json": metadata(val_bpb=0.9)})
+    contest.pull(3, other)
+    contest.merge(3)
+    after = contest.pull(4, below(f"{TRACK}/four", submission()))
+    repository = Repository(contest.folder)
+    main = repository.commit("main")
+    found = [next(submissions_of(repository, Ref("x", head, 0), main)).record for head in (before, after)]
+    assert found == [None, 1.21]
+
+
+def test_a_record_that_does_not_clear_the_one_before_is_noted(contest: Contest) -> None:
+    contest.pull(1, below(f"{TRACK}/2026-04-01_One", submission() | {"submission.json": metadata(val_bpb=1.221)}))
+    contest.merge(1)
+    head = contest.pull(2, below(f"{TRACK}/2026-04-02_Two", submission()))
+    rules = [rule for rule in load_rules() if rule.id == "record-threshold"]
+    [report] = judge_pull_request(Repository(contest.folder), "main", head, rules, Options())
+    [rule] = report.audit.rules
+    assert rule.status == "traced"
+    assert "one-sided one-sample t test" in rule.findings[0].message
+    assert rule.facts["previous_from"] == "main branch"
+    assert (rule.facts["previous_bpb"], rule.facts["runs"]) == (1.221, 3)
