@@ -144,7 +144,7 @@ def run_session(audited: Audited, setup: Setup, options: ProbeOptions, budget: f
     if main.leaks or not main.deterministic:
         return runner.session(main, "the whole run has already decided")
     base, further = Change("base"), further_changes(design)
-    again = runner.whole((base, *further), call_changes(design))
+    again = runner.whole((base, *further), call_changes(design), wanted=main.wanted)
     main = measure(recordings | {change: again[change] for change in further if change in again}, design, labels)
     return runner.session(main, _sums(runner, design, main, labels))
 
@@ -153,7 +153,9 @@ def run_small_tables(audited: Audited, setup: Setup, options: ProbeOptions, budg
     """Sum up probabilities with tables as full as the official run's; whether the scores leak is known by then."""
     design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
     runner = _Runner(audited, setup, options, design, budget)
-    main = measure(runner.whole((Change("base"), Change("repeat")), call_changes(design)), design, labels)
+    main = measure(runner.whole((Change("base"), Change("repeat"))), design, labels)
+    if isinstance(main, Measured):
+        runner.whole((Change("base"),), call_changes(design), wanted=main.wanted)
     return runner.session(main, _sums(runner, design, main, labels))
 
 
@@ -184,7 +186,11 @@ class _Runner:
         self._problems: list[str] = []
 
     def whole(
-        self, full: Sequence[Change], forked: Sequence[Change] = (), load: int | None = None
+        self,
+        full: Sequence[Change],
+        forked: Sequence[Change] = (),
+        load: int | None = None,
+        wanted: tuple[float, float] | None = None,
     ) -> dict[Change, Recording]:
         """Run changes through ``main`` and, in the first of them, fork calls; ``calls`` then holds what those gave."""
         run = run_probe(
@@ -195,6 +201,7 @@ class _Runner:
             budget=self.left,
             python=self._options.python,
             fork_at_load=load,
+            wanted=wanted,
         )
         self.calls, self._tier = run.calls, run.tier
         self.left -= run.cpu_seconds
@@ -229,7 +236,7 @@ def _final_call(
             if recording.status in ENDED
         }
         found = measure(recordings, design, labels) if recordings else said
-        if isinstance(found, Measured) and abs(found.score - main.score) <= 2 * main.match.claim.tolerance:
+        if isinstance(found, Measured) and abs(found.score - main.score) <= main.wanted[1]:
             said = found
     return said
 

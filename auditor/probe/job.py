@@ -23,6 +23,7 @@ class Job:
         forked: a forked call's streams; the first is the base run's.
         budget: CPU seconds for everything.
         fork_at_load: fork where the validation stream is loaded for the k-th time instead of at calls; None for calls.
+        wanted: the final score and its tolerance: only calls that return it are forked; None for every call.
     """
 
     root: str
@@ -32,6 +33,7 @@ class Job:
     forked: Sequence[Stream]
     budget: float
     fork_at_load: int | None
+    wanted: tuple[float, float] | None = None
 
 
 def encode(job: Job) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def encode(job: Job) -> dict[str, Any]:
         "forked": [_encode_stream(stream) for stream in job.forked],
         "budget": job.budget,
         "fork_at_load": job.fork_at_load,
+        "wanted": job.wanted,
     }
 
 
@@ -69,6 +72,7 @@ def decode(value: Mapping[str, Any]) -> Job:
         forked=[_decode_stream(each) for each in value["forked"]],
         budget=value["budget"],
         fork_at_load=value["fork_at_load"],
+        wanted=None if value["wanted"] is None else tuple(value["wanted"]),
     )
 
 

@@ -59,6 +59,11 @@ class Measured:
     executions: int = 0
 
     @property
+    def wanted(self) -> tuple[float, float]:
+        """The score, and how far the number that its scorer returned may be off what was printed."""
+        return self.score, 2 * self.match.claim.tolerance
+
+    @property
     def leaks(self) -> tuple[Shift, ...]:
         """Shifts that no honest scorer shows, the most telling first."""
         found = [item for item in self.shifts if not item.is_causal]

@@ -44,6 +44,7 @@ def run_probe(
     budget: float = 600.0,
     python: Path | None = None,
     fork_at_load: int | None = None,
+    wanted: tuple[float, float] | None = None,
     allow_unsandboxed: bool = False,
 ) -> ProbeRun:
     """Run variants of the submission's ``main``, and fork its scorers in the middle of the first of them.
@@ -59,6 +60,7 @@ def run_probe(
         budget: CPU seconds for all runs; what does not fit has status ``timeout``.
         python: interpreter, ours if None; it needs torch, numpy and sentencepiece.
         fork_at_load: fork behind the k-th load of the stream instead of at calls: for scorers inlined in ``main``.
+        wanted: the final score and its tolerance: only calls that return it are forked; None for every call.
         allow_unsandboxed: accept running without isolation if nothing else works here.
 
     Raises:
@@ -73,6 +75,7 @@ def run_probe(
         forked=forked,
         budget=budget,
         fork_at_load=fork_at_load,
+        wanted=wanted,
     )
     cpu = budget + _START_SECONDS
     result = run(

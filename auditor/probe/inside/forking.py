@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,10 @@ PROBLEMS = "problems"
 
 _PER_KEY = 2
 _MOST_CALLS = 6
+_MOST_TRIES = 24
+"""Calls that are run once more to see what they return."""
+
+Outcome = Literal["forked", "other score", "no number"]
 
 
 @dataclass
@@ -52,6 +56,7 @@ class Forks:
         budget: CPU seconds of all.
         keys: of the forked calls so far.
         inside: a forked call is running; what it calls is not forked again.
+        wanted: the final score and its tolerance: only a call that returns it is forked once per stream; None for all.
         report: in a child that was forked at a load, what it has to report when ``main`` is over.
     """
 
@@ -61,10 +66,12 @@ class Forks:
     at_load: int | None
     timeout: float
     budget: float
+    wanted: tuple[float, float] | None = None
     keys: list[str] = field(default_factory=list)
     inside: bool = False
     report: Report | None = None
     _loads: int = 0
+    _tries: int = 0
     _plain_only: bool = True
 
     def wrap_functions(self, namespace: dict[str, Any]) -> None:
@@ -79,7 +86,7 @@ class Forks:
 
     def _wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         on_load = self.at_load is not None
-        plain = _PLAIN.match(name) and not self._plain_only
+        plain = _PLAIN.match(name) and not self._plain_only and self.wanted is None
         if name == "main" or (not on_load and (plain or _NEVER.match(name))):
             return function
 
@@ -103,10 +110,9 @@ class Forks:
         found = holders([list(arguments), named], self._stream)
         callees = ",".join(getattr(value, "__name__", "") for value in arguments if callable(value))
         key = f"{name}|{callees}".removesuffix("|")
-        if not found or self.keys.count(key) >= _PER_KEY or len(self.keys) >= _MOST_CALLS:
-            return function(*arguments, **named)
-        if not self._fork_call(key, function, arguments, named, found):
-            return function(*arguments, **named)  # it gave no number: look at what it calls
+        enough = self.keys.count(key) >= _PER_KEY or len(self.keys) >= _MOST_CALLS or self._tries >= _MOST_TRIES
+        if not found or enough or self._fork_call(key, function, arguments, named, found) == "no number":
+            return function(*arguments, **named)  # look at what it calls
         self.inside = True
         try:
             return function(*arguments, **named)
@@ -120,8 +126,9 @@ class Forks:
         arguments: tuple[Any, ...],
         named: dict[str, Any],
         found: list[Holder],
-    ) -> bool:
-        """Whether the call, forked, returned a number."""
+    ) -> Outcome:
+        """Fork the call once per stream, if with the first of them it returns a score, and the wanted one."""
+        self._tries += 1
 
         def score(stream: Stream, report: Report) -> None:
             self.inside = True
@@ -134,11 +141,21 @@ class Forks:
             report = Report(path, key)
             end = run_forked(functools.partial(score, stream, report), self.timeout)
             self._settle(report, end)
-            if number == 0 and not len(read_blob(path)[1]["returned"]):
+            outcome = self._outcome(path) if number == 0 else "forked"
+            if outcome != "forked":
                 path.unlink()
                 self.keys.pop()
-                return False
-        return True
+                return outcome
+        return "forked"
+
+    def _outcome(self, path: Path) -> Outcome:
+        """What the call returned with the stream that the run has loaded."""
+        returned = np.asarray(read_blob(path)[1]["returned"], np.float64)
+        if not len(returned):
+            return "no number"
+        if self.wanted is None or np.any(np.abs(returned - self.wanted[0]) <= self.wanted[1]):
+            return "forked"
+        return "other score"
 
     def _fork_rest(self, key: str, result: Any, found: list[Holder]) -> Any:
         """Fork children that go on behind the load; ``result``, in them and in the parent."""

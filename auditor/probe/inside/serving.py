@@ -107,6 +107,7 @@ class Server:
             at_load=self._job.fork_at_load,
             timeout=self._setup.timeout,
             budget=self._budget,
+            wanted=self._job.wanted,
         )
 
     def _collect_calls(self) -> list[list[int]]:
