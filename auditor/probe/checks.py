@@ -114,6 +114,30 @@ def shift(base: Vector, rewritten: Vector | None, position: int, targets: int) -
     return Shift(position, targets, base.size, len(moved), allowed, largest)
 
 
+def is_reordered(moved: frozenset[int] | None, sizes: Sequence[int]) -> bool:
+    """Whether a rewrite of the last token alone looks like tokens scored in another order than the stream's.
+
+    Scorers that sort documents by length may score the last document first and adapt on it: the last token then moves
+    scores of earlier documents, but in its own forward pass only its own. A leak moves several scores of the first pass
+    that it reaches at all.
+
+    Args:
+        moved: entries that changed.
+        sizes: entries of each reduction, in the order in which they were made.
+    """
+    begin = 0
+    for size in sizes:
+        inside = sum(begin <= entry < begin + size for entry in moved or ())
+        if inside:
+            return inside == 1 and size >= _ROWS and len(moved or ()) > 1
+        begin += size
+    return False
+
+
+_ROWS = 8
+"""Entries of a reduction that is a forward pass rather than a single token's."""
+
+
 def own_entry(from_here: frozenset[int] | None, from_next: frozenset[int] | None) -> int | None:
     """The entry that scores the token at t: in C(t) and not in C(t + 1), the first where it is scored again.
 

@@ -246,15 +246,20 @@ def _inconclusive(session: Session, small: Session | None = None) -> str:
     main, call = session.main, session.call
     if isinstance(main, str):
         return main
-    if not main.deterministic:
-        return "two runs on the same stream give different scores"
-    if not main.shifts:
-        return "changed streams change the shape of the scores"
     if isinstance(call, str):
-        return f"probabilities could not be summed up: {call}"
+        return _why_undecided(main) or f"probabilities could not be summed up: {call}"
     if small is not None and isinstance(small.call, str):
         return f"probabilities could not be summed up with small tables: {small.call}"
-    return "" if call.totals else "the scorer has no score of its own for any tested token"
+    return _why_undecided(main) or ("" if call.totals else "the scorer has no score of its own for any tested token")
+
+
+def _why_undecided(main: Measured) -> str:
+    """Why the whole run does not say whether scores depend on later tokens."""
+    if not main.deterministic:
+        return "two runs on the same stream give different scores"
+    if main.reordered:
+        return "tokens are scored in another order than the stream's, so a leak could not be told from it"
+    return "" if main.shifts else "changed streams change the shape of the scores"
 
 
 def _distinct(failures: Sequence[tuple[Failure, Session]]) -> tuple[tuple[Failure, Session], ...]:

@@ -161,6 +161,12 @@ def entries(recording: Recording, match: Match) -> Vector | None:
     return np.concatenate(chosen) if len(chosen) == match.events else None
 
 
+def sizes(recording: Recording, match: Match) -> tuple[int, ...]:
+    """Entries of each of the matched reductions, in their order."""
+    events = [event.values.size for event in recording.events if event.site == match.site]
+    return tuple(events[match.first : match.first + match.events])
+
+
 def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording, targets: int) -> bool:
     """Whether the match reproduces the corresponding claim of another run; True where that run has none."""
     there = claims(other)

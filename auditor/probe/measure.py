@@ -13,11 +13,12 @@ from auditor.probe.checks import (
     changed,
     differing,
     is_deterministic,
+    is_reordered,
     shift,
     total_probability,
 )
 from auditor.probe.design import Change, Design
-from auditor.probe.match import Match, claims, entries, find_matches, match_claim
+from auditor.probe.match import Match, claims, entries, find_matches, match_claim, sizes
 from auditor.probe.record import Recording
 
 ENDED = ("ok", "exit")
@@ -42,6 +43,7 @@ class Measured:
         moved_artifacts: files that depend on the validation stream and are otherwise the same in every run.
         single: what changing a single token did, for a smaller counter-example.
         trained: scores that another training stream moved although every artifact stayed the same.
+        reordered: tokens seem to be scored in another order than the stream's, which explains what else were a leak.
         executions: runs that were compared.
     """
 
@@ -56,6 +58,7 @@ class Measured:
     moved_artifacts: tuple[str, ...] = ()
     single: tuple[tuple[Change, Shift], ...] = ()
     trained: int = 0
+    reordered: bool = False
     executions: int = 0
 
     @property
@@ -66,7 +69,7 @@ class Measured:
     @property
     def leaks(self) -> tuple[Shift, ...]:
         """Shifts that no honest scorer shows, the most telling first."""
-        found = [item for item in self.shifts if not item.is_causal]
+        found = [item for item in self.shifts if not (item.is_causal or self.reordered)]
         return tuple(sorted(found, key=lambda item: (item.allowed - item.changed, item.position)))
 
     @property
@@ -119,6 +122,7 @@ def measure(
         moved_artifacts=moved_artifacts(base, repeat, [r for c, r in whole.items() if c.position]),
         single=tuple((change, found) for change, found in shifts.items() if change.kind == "substitute"),
         trained=_trained(reference, vectors, whole),
+        reordered=_is_reordered(reference, vectors, design, sizes(base, match)),
         executions=len(whole),
     )
 
@@ -173,6 +177,14 @@ def _carried(base: Vector, vectors: Mapping[Change, Vector | None], design: Desi
     if not late:
         return 0.0
     return carried(base, vectors.get(Change("early")), _reach(base, vectors, min(late)))
+
+
+def _is_reordered(
+    base: Vector, vectors: Mapping[Change, Vector | None], design: Design, lengths: Sequence[int]
+) -> bool:
+    """Asked only where the last token moves more than it may: its copies in later windows look the same."""
+    last = shift(base, vectors.get(Change("rewrite", design.targets)), design.targets, design.targets)
+    return last is not None and not last.is_causal and is_reordered(_reach(base, vectors, design.targets), lengths)
 
 
 def _other_scores(base: Recording, match: Match, targets: int) -> list[Vector]:

@@ -55,6 +55,14 @@ def test_the_last_token_tells_nothing_when_its_chunk_is_not_trained_on() -> None
     assert all(item.is_causal for item in found.shifts if item.position > DESIGN.targets - toy.WINDOW)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["call", "main"])
+def test_another_order_of_documents_is_no_leak(whole: bool) -> None:
+    found = measured(toy.last_document_first, whole=whole)
+    assert found.reordered
+    assert found.leaks == ()
+    assert not any(measured(scorer, whole=whole).reordered for scorer in (*HONEST, *LEAKING))
+
+
 def test_only_state_that_is_carried_along_reaches_later_windows() -> None:
     assert measured(toy.sliding).carried == 0.0
     assert measured(toy.score_first).carried > 0.9
