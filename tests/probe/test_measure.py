@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
+from random import Random
 
 import numpy as np
 import pytest
 import toy_scorers as toy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toy_scorers import DESIGN, Scorer
 
 from auditor.probe.checks import honest_changes
@@ -19,6 +23,7 @@ LEAKING: list[Scorer] = [toy.train_first, toy.last_chunk_untrained, toy.slot, to
 UNNORMALISED: list[Scorer] = [toy.hit_only_cache, toy.hashed_cache, toy.oracle_min, toy.gated_tilt]
 
 
+@cache
 def measured(scorer: Scorer, *, whole: bool = False) -> Measured:
     found = measure(toy.recordings(scorer, whole=whole), DESIGN)
     assert isinstance(found, Measured), found
@@ -124,3 +129,20 @@ def test_a_score_that_no_reduction_makes_is_not_measured() -> None:
         for change, run in toy.recordings(shrunk, whole=True).items()
     }
     assert measure(runs, DESIGN) == "no recorded reduction makes the printed score"
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(HONEST))
+@settings(derandomize=True, database=None, max_examples=8, deadline=None)
+def test_the_order_of_entries_does_not_matter(random: Random, scorer: Scorer) -> None:
+    """Any layout of an honest scorer's entries passes: nothing guesses from positions which entry is which."""
+    order = list(range(sum(len(item) for item in scorer(DESIGN.tokens))))
+    random.shuffle(order)
+
+    def shuffled(tokens: toy.Tokens) -> Iterator[toy.Vector]:
+        yield np.concatenate([np.asarray(item, dtype=np.float64) for item in scorer(tokens)])[order]
+
+    found = measured(shuffled)
+    assert (found.leaks, [total for total in found.totals if total.candidates == toy.V - 1 and total.total > 1.0]) == (
+        (),
+        [],
+    )
