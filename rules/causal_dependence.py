@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import re
+from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
-from auditor.findings import Condition, RuleResult, Severity
-from auditor.rule import Example, Rule, Ruling
+from auditor.findings import Condition, RuleResult, Severity, Status
+from auditor.flow_rule import FlowRule
+from auditor.rule import Example, Ruling
 from rules._scripts import EVALUATE, scoring, script
 
+if TYPE_CHECKING:
+    from auditor.flow import Evidence
 
-class CausalDependence(Rule):
+
+class CausalDependence(FlowRule):
     """The parent of the specific rules: what reaches a credited probability without being in the prefix."""
 
     id = "causal-dependence"
@@ -58,6 +64,15 @@ class CausalDependence(Rule):
         ),
     )
 
+    subject = re.compile(r"")
+
+    def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
+        """What the analysis found of it."""
+        return audited.flow.leaks
+
     def check(self, audited: Audited) -> RuleResult:
-        """Left to the specific rules: what they do not name, the analysis does not look for."""
-        return self.not_applicable("what the specific rules of C1 do not name takes an experiment to find")
+        """What the specific rules do not name; where the analysis is incomplete, only an experiment can tell."""
+        result = super().check(audited)
+        if result.status is Status.NOT_ANALYSABLE:
+            return self.not_applicable("what the specific rules of C1 do not name takes an experiment to find")
+        return result

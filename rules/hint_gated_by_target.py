@@ -146,8 +146,8 @@ class HintGatedByTarget(FlowRule):
     subject = re.compile(r"hint|tilt|boost", re.IGNORECASE)
 
     def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
-        """What the analysis of the kernels found; masks that Python builds are not followed."""
-        return tuple(e for submitted in audited.kernels for e in _in_kernel(submitted))
+        """What the analyses of the kernels and of the Python code found."""
+        return (*(e for submitted in audited.kernels for e in _in_kernel(submitted)), *audited.flow.target_gates)
 
     def check(self, audited: Audited) -> RuleResult:
         """As for every rule on data flow, but a kernel that could not be read is never clear."""

@@ -99,5 +99,5 @@ class NgramNotNormalised(FlowRule):
     subject = re.compile(r"hash|ngram|n_gram|\^|table|cache|counts", re.IGNORECASE)
 
     def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
-        """What the analysis found of it."""
-        return audited.flow.unnormalised_mixtures
+        """Mixtures over all tokens that do not sum to one, and ratios whose key holds the target: those neither."""
+        return (*audited.flow.unnormalised_mixtures, *audited.flow.target_keyed_reads)

@@ -31,7 +31,10 @@ _FIELDS = {
     "target-key": ("target_keyed_reads", "a table is read by a hashed key that contains the token being predicted"),
     "unnormalised": ("unnormalised_mixtures", "counts are divided by something that is not their sum over all tokens"),
     "pseudo-expert": ("pseudo_experts", "an entropy takes part in a mixture of negative log-likelihoods"),
+    "target-gate": ("target_gates", "a probability depends on a truth about the very token that it scores"),
+    "leak": ("leaks", "a score depends on its own token, or on a later one, before it is credited"),
     "oracle": ("oracle_choices", "the better of two scores is kept after the token is known"),
+    "byte-sum": ("byte_spreads", "a product of byte probabilities is mixed with a token's probability"),
     "byte-spread": ("byte_spreads", "a token's log-probability is spread over its bytes and mixed there"),
 }
 _LEARNED = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.flow import ir
+from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.affine import ZERO, Affine
 from auditor.flow.engine import Engine
@@ -130,6 +130,10 @@ class Arrays(Engine):
                 element = self.depending(element, index.prov)
             return Seq(None, element, owner.prov)
         element = self.elements(owner)
+        if index.prov.flags & P.HASHED and isinstance(element, Const | Top):
+            return Top(
+                self.read_table(owner, index, self.lattice.union(element.prov, index.prov)), self.numbers.fresh()
+            )
         return self.depending(element, index.prov) if index.prov.deps else element
 
     def depending(self, element: Value, prov: Provenance) -> Value:
@@ -184,6 +188,8 @@ class Arrays(Engine):
             if index.prov.flags & P.VAL:
                 prov = self.lattice.union(prov, self.deep(index))
                 prov = self.read_table(owner, index, prov) if reading else prov
+            elif index.prov.flags & P.BYTES:
+                prov = self.lattice.flagged(prov, P.LEARNED_BYTES)
             return self.with_prov(value, prov) if not (isinstance(value, Array) and value.role) else value
         return self.depending(value, index.prov) if index.prov.deps else value
 
@@ -219,6 +225,8 @@ class Arrays(Engine):
             and index.upper.value == 0
         ):
             return Array(lattice.none, None, array.ndim)
+        if array.columns is not None and isinstance(index, Tuple) and len(index.items) == 2:
+            array, index = self._column(array, array.columns, index), index.items[0]
         index_prov = self.deep(index)
         selects = isinstance(index, Array) and index.mask
         if selects:
@@ -233,14 +241,19 @@ class Arrays(Engine):
         low, high, sliced = (ZERO, None, False) if selects else self.shift(array, index)
         if reading and index_prov.flags & P.VAL:
             prov = self.read_table(array, index, prov)
+        elif reading and index_prov.flags & P.BYTES and not array.prov.flags & P.BYTES:
+            prov = lattice.flagged(prov, P.LEARNED_BYTES)
         start = None
         if array.start is not None and low is not None:
             start = array.start.plus(low)
         if array.prov.flags & P.VAL and array.prov.tokens and not array.prov.flags & P.HASHED:
             tokens = self._moved(array.prov, low, index) | index_prov.tokens
             prov = lattice.change(prov, tokens=tokens)
+        if array.prov.uses:
+            prov = lattice.change(prov, uses=self._moved_uses(array.prov, low, index) | index_prov.uses)
         if array.prov.flags & (P.PROBABILITY | P.LOG_PROBABILITY) and index_prov.flags & P.VAL:
             prov = lattice.flagged(prov, P.NLL, P.PROBABILITY | P.LOG_PROBABILITY)  # picked out at the tokens
+            prov = self.picked(prov, index_prov)
         if array.prov.regions:
             prov = self._narrow(prov, array, index, low, high, sliced)
         if array.prov.flags & P.STREAM and (sliced or index_prov.deps or not isinstance(index, Const)):
@@ -263,6 +276,69 @@ class Arrays(Engine):
         if array.ndim is None or isinstance(index, Tuple):
             return None
         return max(array.ndim - 1, 1)
+
+    def _column(self, array: Array, first: tuple[Token, ...], index: Tuple) -> Array:
+        """One or several columns of windows over the stream."""
+        low, high, sliced = self.shift(array, index)
+        lower = low.const if low is not None and not low.terms else 0
+        width = len(array.prov.tokens) // len(first)
+        lower = lower + width if lower < 0 else lower
+        upper = high.const if sliced and high is not None and not high.terms else width
+        upper = upper + width if upper < 0 else min(upper, width)
+        if not sliced and low is not None and not low.terms:
+            upper = lower + 1
+        kept = {t.position.plus(Affine(k)) for t in first for k in range(lower, upper)}
+        tokens = frozenset(t for t in array.prov.tokens if t.position in kept)
+        return Array(self.lattice.change(array.prov, tokens=tokens), None, 2 if sliced else 1)
+
+    def masked(self, prov: Provenance, tokens: Provenance) -> Provenance:
+        """Of an array in which some tokens were replaced by something else."""
+        return uses.used(self.lattice, prov, "masked", [token.position for token in tokens.tokens])
+
+    def settled(self, value: Value) -> Value:
+        """A score that is summed up is finished: what it shows of its own tokens is noted."""
+        found = uses.leaks(value.prov, self.lattice.site) if value.prov.flags & P.NLL else []
+        return self.add_facts(value, found) if found else value
+
+    def oracle(self, a: Provenance, b: Provenance) -> bool:
+        """Whether two values are scores of the same tokens."""
+        both = a.flags & b.flags & P.NLL and not (a.flags | b.flags) & P.SUMMED
+        return bool(both) or uses.same_token(a, b)
+
+    def better(self, value: Value) -> Value:
+        """A value that was chosen from two scores of a token by comparing them."""
+        site = self.lattice.site
+        return self.add_facts(value, [Fact("oracle", site, ((site, "the better of two scores of a token is kept"),))])
+
+    def chosen(self, test: Value, value: Value, a: Value, b: Value) -> Value:
+        """``value`` is ``a`` or ``b``, as ``test`` says."""
+        if test.prov.flags & P.GOLD_COMPARED and self.oracle(a.prov, b.prov):
+            return self.better(value)
+        gates = uses.gate(self.lattice, test.prov)
+        truths = uses.positions(gates, "gate")
+        if not truths:
+            return value
+        if a.prov.flags & b.prov.flags & P.NLL and truths & uses.scored(a.prov) & uses.scored(b.prov):
+            gates = uses.gated(self.lattice, gates)
+        kept = frozenset(use for use in gates.uses if use.kind in {"gate", "gated"})
+        return self.with_prov(value, self.lattice.change(value.prov, uses=value.prov.uses | kept))
+
+    def _moved_uses(self, prov: Provenance, low: Affine | None, index: Value) -> frozenset[P.Use]:
+        if prov.flags & P.WEIGHTS and not prov.flags & P.NLL:
+            return prov.uses  # the last axis of activations is no time axis
+
+        def move(position: Affine) -> Affine:
+            if low is None:
+                return self.numbers.of(("at", position, id(index)))
+            return position.plus(low) or self.numbers.of(("at", position, low))
+
+        return uses.moved(prov.uses, move)
+
+    def picked(self, prov: Provenance, index: Provenance) -> Provenance:
+        """An entry of a distribution, picked at tokens: those are the ones it scores."""
+        if index.flags & (P.TABLE | P.HASHED | P.OPAQUE):
+            return prov  # picked at a hint, whose own position is not known
+        return uses.used(self.lattice, prov, "gold", [token.position for token in index.tokens])
 
     def _moved(self, prov: Provenance, low: Affine | None, index: Value) -> frozenset[Token]:
         site = self.lattice.site
@@ -313,7 +389,7 @@ class Arrays(Engine):
         parts = index.items if isinstance(index, Tuple) else (index,)
         hashed = [p for p in parts if p.prov.flags & P.HASHED]
         if not hashed:
-            return self.lattice.flagged(prov, P.TABLE)
+            return self._looked_up(owner, index, self.lattice.flagged(prov, P.TABLE))
         key = self.prov_of(hashed)
         tokens = key.tokens
         if not any(t.reduced for t in tokens):
@@ -326,6 +402,17 @@ class Arrays(Engine):
         return self.lattice.change(
             prov, flags=(prov.flags | P.TABLE) & ~(P.HASHED | P.VOCABULARY), reads=prov.reads | {read}, tokens=()
         )
+
+    def _looked_up(self, owner: Value, index: Value, prov: Provenance) -> Provenance:
+        """An entry for a token: of counts it is a score of the token, of a fixed table a truth about it."""
+        key = self.deep(index)
+        if key.flags & (P.TABLE | P.OPAQUE):
+            return prov
+        at = [token.position for token in key.tokens]
+        fixed = owner.prov.flags & _FIXED and not owner.prov.marks and not owner.prov.flags & _COMPUTED
+        if fixed and not isinstance(index, Tuple):
+            return uses.used(self.lattice, prov, "look", at)
+        return uses.used(self.lattice, prov, "gold", at)
 
     def keep(self, value: Value) -> None:
         """Hold a reference, so that an identity stays unique."""
@@ -407,11 +494,17 @@ class Arrays(Engine):
         owner.element = self.join(owner.element, value)
 
     def _store_array(self, owner: Array, index: Value, value: Value) -> None:
+        if isinstance(index, Array) and value.prov.flags & P.NLL and owner.prov.flags & P.NLL:
+            value = self.chosen(index, value, value, owner)
         prov = self.deep(value)
         learned = self.learned(index, "table")
         prov = self.lattice.merge(prov, self.keyed_by_training(index))
         if learned is not None:
             prov = self.lattice.merge(self.without_tokens(prov), learned)
+            if owner.prov.flags & _COMPUTED & ~P.NLL and not owner.role:
+                last = index.items[-1] if isinstance(index, Tuple) and index.items else index
+                if not last.prov.flags & (P.TABLE | P.HASHED | P.OPAQUE):
+                    prov = uses.used(self.lattice, prov, "felt", [token.position for token in last.prov.tokens])
         elif isinstance(index, Tuple) or owner.ndim != 1:
             low, high, sliced = self.shift(owner, index)
             if sliced and not prov.flags & (P.VAL | P.NLL):
@@ -419,6 +512,8 @@ class Arrays(Engine):
         if isinstance(value, Array) and value.start is not None and owner.start is None and not owner.role:
             self.heap.touch(owner)
             owner.start = value.start
+        if isinstance(index, Array) and not prov.tokens:
+            prov = self.masked(prov, owner.prov)
         self.write(owner, prov)
 
     def _mask_written(self, owner: Array, low: Affine | None, high: Affine | None, value: Value) -> None:
@@ -496,6 +591,10 @@ class Arrays(Engine):
                 target.prov = after
             target, first = target.base, False
         return bool(array.role)
+
+
+_FIXED = P.BYTES | P.ARTIFACT
+_COMPUTED = P.VAL | P.TRAIN | P.WEIGHTS | P.NLL | P.PROBABILITY | P.LOG_PROBABILITY
 
 
 def _outside(fact: Fact, span: Span) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from auditor.flow import ir
+from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow.affine import Affine
 from auditor.flow.engine import Frame
 from auditor.flow.expressions import Expressions
 from auditor.flow.memory import CallMemory
@@ -358,6 +359,25 @@ class Calls(Expressions):
         if isinstance(instance.cls, External):
             return self.call_layer(instance, args, keywords)
         return self.call_unknown(instance, args, keywords)
+
+    def tokens_given(self, value: Value) -> list[Affine]:
+        """Positions of the tokens in ``value``, as they stand; inside a model only those of what it was given.
+
+        A model may shift, mix and mask what it was given as it likes: its own alignment is not followed.
+        """
+        prov = value.prov
+        if prov.flags & (P.TABLE | P.HASHED | P.OPAQUE | P.WEIGHTS) or uses.positions(prov, "masked"):
+            return []
+        given = {token.position for token in prov.tokens}
+        for frame in self.frames:
+            first = frame.first
+            if frame.function is None or frame.owner is None or not isinstance(first, Instance):
+                continue
+            if self.inherits(first.cls, "Module"):
+                known = [frame.scope.names.get(parameter.name) for parameter in frame.function.parameters]
+                inputs = [{token.position for token in v.prov.tokens} for v in known if isinstance(v, Array)]
+                return list(given) if given in inputs else []
+        return list(given)
 
     def hooked(self, args: list[Value], result: Value) -> Value:
         """A module's result, after its forward hooks.

@@ -8,6 +8,7 @@ from typing import Any
 from auditor.flow import ir
 from auditor.flow.affine import Affine, Numbering
 from auditor.flow.provenance import NO_DEPS, Fact, Iteration, Lattice, Provenance, Region, Site, Token, live
+from auditor.flow.uses import moved
 from auditor.flow.values import (
     Array,
     Bound,
@@ -218,7 +219,8 @@ class Engine:
         tokens = frozenset(
             Token(self.numbers.of(("element", t.position, ordinal)), t.reduced, t.site) for t in prov.tokens
         )
-        return self.lattice.change(prov, deps=prov.deps | {iteration}, regions=regions, tokens=tokens)
+        of = moved(prov.uses, lambda position: self.numbers.of(("element", position, ordinal)))
+        return self.lattice.change(prov, deps=prov.deps | {iteration}, regions=regions, tokens=tokens, uses=of)
 
     @staticmethod
     def _later(region: Region, iteration: Iteration) -> Region:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir
+from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.arrays import Arrays
 from auditor.flow.provenance import Fact, Iteration, Provenance
@@ -37,6 +37,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "in": lambda a, b: a in b, "not in": lambda a, b: a not in b, "is": lambda a, b: a is b or a == b,
     "is not": lambda a, b: not (a is b or a == b),
 }  # fmt: skip
+_SCORE = P.NLL | P.SUMMED | P.TABLE
 LN2 = 0.6931471805599453
 _HUGE = 1 << 20
 UNROLLED = 3
@@ -288,7 +289,7 @@ class Expressions(Arrays):
     def _operated(self, op: str, a: Value, b: Value, prov: Provenance) -> Provenance:
         """Flags and facts that an operator adds."""
         flags = prov.flags
-        if op == "^" or (op == "*" and (_large(a) or _large(b))):
+        if op == "^" or (op == "*" and (is_large(a) or is_large(b))):
             if flags & P.VAL:
                 prov = self.lattice.flagged(prov, P.HASHED)
         elif op in "&%" and flags & P.HASHED:
@@ -297,7 +298,41 @@ class Expressions(Arrays):
             prov = self.lattice.flagged(prov, P.BITS)
         if op == "/":
             prov = self._divided(a.prov, b.prov, prov)
+        return self._used(op, a, b, prov) if prov.uses or flags & (P.EXPERT | P.BYTE_PRODUCT) else prov
+
+    def _used(self, op: str, a: Value, b: Value, prov: Provenance) -> Provenance:
+        """What an operator does to truths about tokens, to one-hot vectors, and to numbers about distributions."""
+        lattice = self.lattice
+        if op in "&|" or (op == "-" and isinstance(a, Const)):
+            prov = uses.gate(lattice, prov)
+        elif op == "**":
+            prov = uses.gated(lattice, prov)
+        elif op == "+":
+            if (a.prov.flags | b.prov.flags) & (P.WEIGHTS | P.PROBABILITY):
+                prov = uses.renamed(lattice, prov, "one-hot", "felt")
+            prov = self.added(a.prov, b.prov, prov)
+        elif op in "*@" and not isinstance(a, Const) and not isinstance(b, Const):
+            prov = uses.renamed(lattice, prov, "one-hot", "gold")
         return prov
+
+    def added(self, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
+        """Probabilities are added up: each must be one of the token."""
+        for score, other in ((a, b), (b, a)):
+            if score.flags & P.NLL and not score.flags & P.SUMMED and not other.flags & _SCORE:
+                found = self.foreign(score, other, P.EXPERT, P.BYTE_PRODUCT)
+                if found is not None:
+                    return self.lattice.change(prov, facts=prov.facts | {found})
+        return prov
+
+    def foreign(self, score: Provenance, other: Provenance, about: int, of_bytes: int) -> Fact | None:
+        """What is mixed with a token's score though it is none, by the flags that say so."""
+        site = self.lattice.site
+        if other.flags & about and not score.flags & (P.ENTROPY | P.EXPERT):
+            why = "a number about the whole distribution is mixed in as if it were the token's probability"
+            return Fact("pseudo-expert", site, ((site, why),))
+        if other.flags & of_bytes and not score.flags & (P.LEARNED_BYTES | P.SPREAD):
+            return Fact("byte-sum", site, ((site, "the probabilities of a token's bytes are mixed with the token's"),))
+        return None
 
     def _divided(self, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
         if a.flags & P.NLL and not a.flags & P.SUMMED and b.flags & P.BYTES and not b.flags & P.SUMMED:
@@ -344,14 +379,30 @@ class Expressions(Arrays):
         if known is not None:
             return self.const(known)
         prov = self.lattice.union(a.prov, self.deep(b) if isinstance(b, Seq | Tuple | Dict) else b.prov)
-        gold = a.prov.flags & b.prov.flags & P.NLL and not (a.prov.flags | b.prov.flags) & P.SUMMED
-        if gold:
+        prov = self.lattice.flagged(prov, 0, P.ENTROPY | P.EXPERT)
+        if self.oracle(a.prov, b.prov):
             prov = self.lattice.flagged(prov, P.GOLD_COMPARED)
+        prov = self._truth_about_tokens(op, a, b, prov)
         if isinstance(a, Array) or isinstance(b, Array):
             result = Array(prov)
             result.mask = True
             return result
         return Top(prov)
+
+    def _truth_about_tokens(self, op: str, a: Value, b: Value, prov: Provenance) -> Provenance:
+        """A comparison of a token, or of a fixed table's entry for it, with a number splits the vocabulary."""
+        orders = op in {"<", "<=", ">", ">="}
+        for value, bound in ((a, b), (b, a)):
+            if not isinstance(bound, Const) or not isinstance(bound.value, int | float):
+                continue
+            if orders and bound.value == 0:
+                return prov  # whether there is an entry at all
+            tokens = value.prov.tokens
+            if not orders or value.prov.flags & (P.TABLE | P.HASHED | P.NLL | P.WEIGHTS | P.OPAQUE):
+                prov = uses.gate(self.lattice, prov)
+            elif tokens and value.prov.flags & P.VAL and 1 < bound.value < uses.SMALL:
+                prov = uses.used(self.lattice, prov, "gate", [token.position for token in tokens])
+        return prov
 
     def _membership(self, op: str, a: Value, b: Value) -> bool | None:
         if op in {"is", "is not"} and isinstance(b, Const) and b.value is None:
@@ -389,7 +440,7 @@ class Expressions(Arrays):
         decided = op == "or"
         if decided in (left, right) and (left is not None or right is not None):
             return self.const(decided) if left is decided or right is decided else self.join(a, b)
-        prov = self.lattice.union(a.prov, b.prov)
+        prov = uses.gate(self.lattice, self.lattice.union(a.prov, b.prov))
         return Top(prov) if op == "and" else self.join(a, b)
 
     def truth(self, value: Value) -> bool | None:
@@ -417,7 +468,8 @@ class Expressions(Arrays):
         value = self.eval(node.value)
         if node.op == "not":
             truth = self.truth(value)
-            return Const(not truth, value.prov) if truth is not None else Top(value.prov)
+            prov = uses.gate(self.lattice, value.prov)
+            return Const(not truth, prov) if truth is not None else Top(prov)
         if isinstance(value, Const):
             if isinstance(value.value, int | float):
                 if node.op == "-":
@@ -427,7 +479,8 @@ class Expressions(Arrays):
             return value
         affine = self.affine(value)
         if isinstance(value, Array):
-            result = Array(value.prov, None, value.ndim)
+            prov = uses.gate(self.lattice, value.prov) if node.op == "~" else value.prov
+            result = Array(prov, None, value.ndim)
             result.span, result.mask = value.span, value.mask
             return result
         return Top(self.deep(value), affine.times(-1) if affine is not None and node.op == "-" else None)
@@ -444,10 +497,7 @@ class Expressions(Arrays):
             joined = Top(joined.prov, self.numbers.of(("phi", left, right)))
         if isinstance(joined, Top) and test.prov.deps:
             joined = Top(self.lattice.change(joined.prov, deps=joined.prov.deps | test.prov.deps), joined.affine)
-        if test.prov.flags & P.GOLD_COMPARED and joined.prov.flags & P.NLL:
-            site = self.lattice.site
-            joined = self.add_facts(joined, [Fact("oracle", site, ((site, "the better of two scores is kept"),))])
-        return joined
+        return self.chosen(test, joined, a, b)
 
     # -- comprehensions ----------------------------------------------------------------------------------------------
 
@@ -526,8 +576,11 @@ def _is_none(value: Value) -> bool:
     return isinstance(value, Const) and value.value is None
 
 
-def _large(value: Value) -> bool:
-    return isinstance(value, Const) and isinstance(value.value, int) and abs(value.value) > 2048
+def is_large(value: Value) -> bool:
+    """Whether a value is, or holds, a constant as large as the multipliers of a hash."""
+    if isinstance(value, Const):
+        return isinstance(value.value, int) and abs(value.value) > 2048
+    return bool(value.prov.flags & P.MULTIPLIER)
 
 
 def _near_ln2(value: Value) -> bool:

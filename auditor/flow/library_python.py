@@ -10,6 +10,7 @@ from typing import Any
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.affine import ZERO
 from auditor.flow.library_call import LibraryCall, Model
+from auditor.flow.library_tensors import default
 from auditor.flow.provenance import NO_DEPS, Region, Token
 from auditor.flow.values import (
     Array,
@@ -82,14 +83,16 @@ def _extremum(call: LibraryCall) -> Value | None:
     args = call.args
     if len(args) == 1:
         element = engine.elements(args[0])
+        items = engine.known_items(args[0]) or []
+        if any(engine.oracle(a.prov, b.prov) for i, a in enumerate(items) for b in items[i + 1 :]):
+            return engine.better(Top(engine.deep(element)))
         return Top(engine.deep(element)) if not isinstance(element, Array) else None
+    scores = [a for a in args if isinstance(a, Top | Array)]
+    if any(engine.oracle(a.prov, b.prov) for i, a in enumerate(scores) for b in scores[i + 1 :]):
+        return engine.better(default(call))
     if not all(isinstance(a, Const | Top) for a in args):
         return None
     prov = call.prov()
-    if all(a.prov.flags & P.NLL and not a.prov.flags & P.SUMMED for a in args):
-        site = engine.lattice.site
-        fact = P.Fact("oracle", site, ((site, "the better of two scores of a token is kept"),))
-        prov = engine.lattice.change(prov, facts=prov.facts | {fact})
     parts = [engine.affine(a) for a in args]
     return Top(prov, engine.numbers.of((call.name, *parts)) if None not in parts else None)
 
@@ -108,7 +111,10 @@ def _len(call: LibraryCall) -> Value | None:
         if method is not None:
             return engine.call(method, [value], {})
     engine.keep(value)
-    counted = engine.lattice.make(value.prov.flags & P.BYTES, value.prov.deps)  # the length of a token's text
+    texts = value.prov.flags & P.TABLE and value.prov.flags & P.VAL and isinstance(value, Top)
+    counted = engine.lattice.make(
+        P.BYTES if texts else value.prov.flags & P.BYTES, value.prov.deps
+    )  # of a token's text
     return Top(counted, engine.numbers.of(("len", id(value))))
 
 
@@ -694,7 +700,7 @@ FUNCTIONS: dict[str, Model] = {
     "Namespace": _namespace,
     "builtins.getattr": _getattr, "builtins.setattr": _setattr, "builtins.hasattr": _hasattr,
     "builtins.isinstance": _isinstance, "builtins.super": _super, "builtins.abs": _folded, "builtins.round": _folded,
-    "builtins.sum": lambda c: None, "builtins.print": _print, "builtins.open": _open, "builtins.exit": _exit,
+    "builtins.print": _print, "builtins.open": _open, "builtins.exit": _exit,
     "sys.exit": _exit, "os._exit": _exit,
     "math.log": _folded, "math.sqrt": _folded, "math.ceil": _folded, "math.floor": _folded, "math.exp": _folded,
     "partial": _partial, "deepcopy": _copy, "copy.copy": _copy,

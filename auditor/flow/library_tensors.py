@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow import uses
+from auditor.flow.affine import Affine
+from auditor.flow.expressions import is_large
 from auditor.flow.library_call import LibraryCall, Model, arrays_in
 from auditor.flow.provenance import Fact, Provenance
 from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Union, Value
@@ -17,6 +20,13 @@ _VIEWS = {
 _COPIES = {"to", "cpu", "cuda", "float", "double", "half", "bfloat16", "long", "int", "astype", "clone", "copy", "type"}
 _POINTERS = {"data_ptr", "data_as", "byref", "c_void_p", "ctypes", "POINTER", "cast"}
 _SIZES = {"size", "numel", "dim", "nelement", "element_size", "tell", "stride", "storage_offset"}
+_REAL = {
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "logaddexp2", "logsumexp", "sigmoid", "tanh",
+    "pow", "power", "float_power", "softplus", "logsigmoid",
+}  # fmt: skip
+"""Functions of real numbers: what goes through them is no longer a mask."""
+_COLUMNS = 12
+"""Widest windows whose columns are kept apart."""
 _SILENT = {"randint", "rand", "randn", "randperm", "manual_seed", "normal", "empty_cache", "synchronize", "random"}
 
 
@@ -60,6 +70,12 @@ def _foreign(call: LibraryCall) -> bool:
 
 def _computed(call: LibraryCall, prov: Provenance) -> Provenance:
     """Positions and reads end where arithmetic on reals begins."""
+    if call.name in _REAL:
+        prov = uses.gated(call.engine.lattice, prov)
+        if call.name == "exp" and prov.flags & P.LEARNED_BYTES and not prov.flags & P.NLL:
+            prov = call.engine.lattice.flagged(prov, P.BYTE_PRODUCT, P.TABLE)
+    elif call.name == "bool":
+        prov = uses.gate(call.engine.lattice, prov)
     if call.name in {"exp", "exp2", "logaddexp"} and prov.flags & P.SPREAD:
         site = call.engine.lattice.site
         steps = ((site, "a token's log-probability, spread evenly over its bytes, is used as a byte's probability"),)
@@ -155,6 +171,8 @@ def _from_data(call: LibraryCall) -> Value | None:
     if value is None:
         return None
     prov = engine.deep(value)
+    if any(is_large(item) for item in engine.known_items(value) or []):
+        prov = engine.lattice.flagged(prov, P.MULTIPLIER)
     start = None
     ndim: int | None = 1
     if isinstance(value, Array):
@@ -217,10 +235,19 @@ def _cross_entropy(call: LibraryCall) -> Value | None:
     logits, target = call.arg(0, "input", "logits"), call.arg(1, "target", "targets", "labels")
     if logits is None or target is None:
         return None
-    prov = engine.lattice.union(engine.deep(logits), engine.deep(target))
+    index = engine.deep(target)
+    prov = engine.lattice.union(uses.gated(engine.lattice, engine.deep(logits)), index)
+    prov = engine.picked(prov, index)
     none = call.constant(99, "reduction") == "none"
     flags = (prov.flags | P.NLL | (0 if none else P.SUMMED)) & ~(P.PROBABILITY | P.LOG_PROBABILITY)
-    return Array(engine.lattice.change(prov, flags=flags, tokens=(), reads=()))
+    result = Array(engine.lattice.change(prov, flags=flags, tokens=(), reads=()))
+    return result if none else _reduced(call, result)
+
+
+def _reduced(call: LibraryCall, value: Value) -> Value:
+    """Scores summed over positions."""
+    settled = call.engine.settled(value)
+    return call.engine.with_prov(settled, call.engine.lattice.change(settled.prov, uses=()))
 
 
 def _gather(call: LibraryCall) -> Value | None:
@@ -243,6 +270,7 @@ def gold(call: LibraryCall, source: Value, index: Value) -> Value:
     flags = prov.flags
     if index.prov.flags & P.VAL:
         flags = (flags | P.NLL) & ~(P.PROBABILITY | P.LOG_PROBABILITY)
+        prov = engine.picked(prov, engine.deep(index))
     result = Array(engine.lattice.change(prov, flags=flags, tokens=()))
     result.span = source.span if isinstance(source, Array) else None
     return result
@@ -252,6 +280,7 @@ def _softmax(call: LibraryCall) -> Value:
     engine = call.engine
     prov = call.prov()
     flag = P.LOG_PROBABILITY if "log" in call.name else P.PROBABILITY
+    prov = uses.gated(engine.lattice, prov)
     result = Array(engine.lattice.change(prov, flags=prov.flags | flag, tokens=(), reads=()))
     first = call.args[0] if call.args else None
     result.span = first.span if isinstance(first, Array) else None
@@ -267,6 +296,8 @@ def _exp(call: LibraryCall) -> Value | None:
         except OverflowError:
             return None
     value = default(call)
+    if first is not None and first.prov.flags & P.ENTROPY and not first.prov.flags & P.NLL:
+        return engine.with_prov(value, engine.lattice.flagged(value.prov, P.EXPERT))
     if first is not None and first.prov.flags & P.LOG_PROBABILITY:
         return engine.with_prov(value, engine.lattice.flagged(value.prov, P.PROBABILITY, P.LOG_PROBABILITY))
     return value
@@ -303,10 +334,11 @@ def _sum(call: LibraryCall) -> Value:
     span = first.span if isinstance(first, Array) else None
     if axis is None:
         flags |= P.SUMMED
-    result = Array(engine.lattice.change(prov, flags=flags, tokens=()))
+    kept = prov.tokens if flags & P.HASHED and axis is not None else ()  # a hash adds up its terms
+    result = Array(engine.lattice.change(prov, flags=flags, tokens=kept))
     result.span = span if axis is not None else None
-    if axis is None and not isinstance(first, Array):
-        return Top(result.prov)
+    if axis is None:
+        return _reduced(call, result if isinstance(first, Array) else Top(result.prov))
     return result
 
 
@@ -314,10 +346,28 @@ def _logsumexp(call: LibraryCall) -> Value:
     engine = call.engine
     prov = call.prov()
     if prov.flags & P.ENTROPY and prov.flags & P.NLL:
-        site = engine.lattice.site
-        steps = ((site, "an entropy is mixed with negative log-likelihoods as if it were one"),)
-        prov = engine.lattice.change(prov, facts=prov.facts | {Fact("pseudo-expert", site, steps)})
-    return Array(engine.lattice.change(prov, tokens=(), reads=()))
+        prov = _mixed_in(call, prov)
+    prov = uses.gated(engine.lattice, prov)
+    return Array(engine.lattice.change(prov, tokens=(), reads=(), flags=prov.flags & ~P.ALTERNATIVES))
+
+
+def _mixed_in(call: LibraryCall, prov: Provenance) -> Provenance:
+    site = call.engine.lattice.site
+    steps = ((site, "an entropy is mixed with negative log-likelihoods as if it were one"),)
+    return call.engine.lattice.change(prov, facts=prov.facts | {Fact("pseudo-expert", site, steps)})
+
+
+def _logaddexp(call: LibraryCall) -> Value:
+    """Two log-probabilities are mixed."""
+    engine = call.engine
+    result = default(call)
+    a, b = (call.args[0].prov, call.args[1].prov) if len(call.args) > 1 else (result.prov, result.prov)
+    for score, other in ((a, b), (b, a)):
+        if score.flags & P.NLL and not other.flags & (P.NLL | P.SUMMED):
+            found = engine.foreign(score, other, P.ENTROPY | P.EXPERT, P.LEARNED_BYTES)
+            if found is not None:
+                return engine.add_facts(result, [found])
+    return result
 
 
 def _where(call: LibraryCall) -> Value | None:
@@ -326,17 +376,18 @@ def _where(call: LibraryCall) -> Value | None:
         return None
     condition, a, b = call.args[:3]
     result = default(call)
-    gold_parts = a.prov.flags & b.prov.flags & P.NLL and not (a.prov.flags | b.prov.flags) & P.SUMMED
-    if condition.prov.flags & P.GOLD_COMPARED and gold_parts:
-        return engine.add_facts(result, [_oracle(engine.lattice.site)])
-    return result
+    if a.prov.tokens and not b.prov.tokens:
+        result = engine.with_prov(result, engine.masked(result.prov, a.prov))
+    elif b.prov.tokens and not a.prov.tokens:
+        result = engine.with_prov(result, engine.masked(result.prov, b.prov))
+    return engine.chosen(condition, result, a, b)
 
 
 def _minimum(call: LibraryCall) -> Value | None:
     engine = call.engine
     parts = [a for a in call.args if isinstance(a, Array | Top)]
-    if len(parts) >= 2 and all(p.prov.flags & P.NLL and not p.prov.flags & P.SUMMED for p in parts[:2]):
-        return engine.add_facts(default(call), [_oracle(engine.lattice.site)])
+    if len(parts) >= 2 and engine.oracle(parts[0].prov, parts[1].prov):
+        return engine.better(default(call))
     return None
 
 
@@ -353,8 +404,31 @@ def _clip(call: LibraryCall) -> Value | None:
     return result
 
 
-def _oracle(site: P.Site) -> Fact:
-    return Fact("oracle", site, ((site, "the better of two scores of a token is kept"),))
+def _clamped(call: LibraryCall) -> Value | None:
+    """``a.clamp(max=b)``, ``np.clip(a, None, b)``: a minimum where the bound is a score of the token itself."""
+    engine = call.engine
+    bounds = [*call.args[1:], *call.keywords.values()]
+    if call.args and any(engine.oracle(call.args[0].prov, bound.prov) for bound in bounds):
+        return engine.better(default(call))
+    return _clip(call)
+
+
+def _extreme(call: LibraryCall) -> Value | None:
+    """``min``, ``max`` along an axis: of a distribution its confidence, of several scores of a token the best."""
+    engine = call.engine
+    if len(call.args) > 1 and isinstance(call.args[1], Array):
+        return _minimum(call)
+    if call.arg(1, "dim", "axis") is None:
+        return None
+    value = default(call)
+    flags = value.prov.flags
+    if flags & P.ALTERNATIVES:
+        return engine.better(engine.with_prov(value, engine.lattice.flagged(value.prov, 0, P.ALTERNATIVES)))
+    if flags & (P.PROBABILITY | P.LOG_PROBABILITY) and not flags & P.NLL:
+        about = P.EXPERT if flags & P.PROBABILITY else P.ENTROPY
+        prov = engine.lattice.flagged(value.prov, about, P.PROBABILITY | P.LOG_PROBABILITY)
+        return engine.with_prov(value, prov)
+    return value
 
 
 def _size(call: LibraryCall) -> Value:
@@ -415,7 +489,77 @@ def _cat(call: LibraryCall) -> Value | None:
     result = Array(prov, start, ndim)
     if isinstance(element, Array):
         result.span = element.span
+    if call.name in {"stack", "vstack"} and _alternatives(items, element):
+        result.prov = engine.lattice.flagged(prov, P.ALTERNATIVES)
     return result
+
+
+def _alternatives(items: list[Value] | None, element: Value) -> bool:
+    """Whether several scores are of the same tokens; scores of other tokens are only laid side by side."""
+    if not element.prov.flags & P.NLL:
+        return False
+    if items is None:
+        return len(uses.scored(element.prov)) == 1
+    scores = [uses.scored(value.prov) for value in items]
+    return len(items) > 1 and bool(scores[0]) and all(score == scores[0] for score in scores)
+
+
+def _one_hot(call: LibraryCall) -> Value:
+    """``F.one_hot(y)``: picks the tokens' entries out when it multiplies, and favours them when it is added."""
+    value = default(call)
+    return _of_tokens(call, value, call.args[0] if call.args else None, "one-hot")
+
+
+def _embedded(call: LibraryCall) -> Value:
+    """``F.embedding(x, weight)``."""
+    value = default(call)
+    prov = value.prov
+    plain = call.engine.with_prov(value, call.engine.lattice.change(prov, tokens=(), reads=()))
+    return _of_tokens(call, plain, call.args[0] if call.args else None, "felt")
+
+
+def _of_tokens(call: LibraryCall, value: Value, tokens: Value | None, kind: str) -> Value:
+    engine = call.engine
+    at = engine.tokens_given(tokens) if tokens is not None else []
+    return engine.with_prov(value, uses.used(engine.lattice, value.prov, kind, at))
+
+
+def _roll(call: LibraryCall) -> Value:
+    """``torch.roll(x, -1)``: every position holds another one's token."""
+    engine = call.engine
+    value = call.args[0] if call.args else engine.nothing
+    shift = call.constant(1, "shifts", "shift")
+    prov = engine.deep(value)
+    if not isinstance(value, Array) or not isinstance(shift, int):
+        return default(call)
+    tokens = frozenset(t._replace(position=_by(t.position, -shift)) for t in prov.tokens)
+    prov = engine.lattice.change(prov, tokens=tokens, uses=uses.moved(prov.uses, lambda p: _by(p, -shift)))
+    return Array(prov, _by(value.start, -shift) if value.start is not None else None, value.ndim)
+
+
+def _by(position: Affine, distance: int) -> Affine:
+    return Affine(position.const + distance, position.terms)
+
+
+def _windows(call: LibraryCall) -> Value | None:
+    """``stream.unfold(0, n, 1)``, ``sliding_window_view(stream, n)``: column ``k`` is the stream moved by ``k``."""
+    engine = call.engine
+    value = call.args[0] if call.args else engine.nothing
+    size = call.constant(2 if call.name == "unfold" else 1, "size", "window_shape")
+    if not isinstance(value, Array) or not isinstance(size, int) or not 0 < size <= _COLUMNS:
+        return None
+    step = call.constant(3, "step") if call.name == "unfold" else 1
+    if step != 1 or not value.prov.tokens:
+        return None
+    tokens = frozenset(t._replace(position=_by(t.position, k)) for t in value.prov.tokens for k in range(size))
+    result = Array(engine.lattice.change(value.prov, tokens=tokens), None, 2)
+    result.columns = tuple(value.prov.tokens)
+    return result
+
+
+def _total(call: LibraryCall) -> Value:
+    """``sum(scores)``."""
+    return call.engine.settled(default(call))
 
 
 def _item(call: LibraryCall) -> Value:
@@ -474,10 +618,12 @@ FUNCTIONS: dict[str, Model] = {
     **dict.fromkeys(("gather", "take_along_axis", "take_along_dim", "index_select", "take"), _gather),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax), "exp": _exp,
     **dict.fromkeys(("log", "log2", "log10"), _log), **dict.fromkeys(("sum", "nansum", "mean"), _sum),
-    "logsumexp": _logsumexp, "logaddexp": default, "where": _positions,
+    "logsumexp": _logsumexp, "logaddexp": _logaddexp, "where": _positions, "builtins.sum": _total,
+    "sliding_window_view": _windows, "one_hot": _one_hot, "torch.nn.functional.embedding": _embedded, "roll": _roll,
+    **dict.fromkeys(("clamp", "clip", "clamp_max", "clamp_min"), _clamped),
+    **dict.fromkeys(("amin", "amax", "torch.min", "torch.max", "numpy.min", "numpy.max", "nanmin", "nanmax"), _extreme),
     **dict.fromkeys(("nonzero", "argwhere", "flatnonzero", "searchsorted"), _positions),
     **dict.fromkeys(("minimum", "fmin", "maximum", "fmax"), _minimum),
-    **dict.fromkeys(("clip", "clamp"), _clip),
     **dict.fromkeys(("bitwise_xor", "remainder", "mod", "fmod", "bitwise_and", "multiply", "mul", "add", "subtract",
                      "sub", "divide", "div", "true_divide", "floor_divide"), _hash),
     "numpy.add.at": _add_at, "add.at": _add_at, "numpy.maximum.at": _add_at, "bincount": _bincount,
@@ -493,6 +639,7 @@ FUNCTIONS: dict[str, Model] = {
 METHODS: dict[str, Model] = {
     **dict.fromkeys(sorted(_VIEWS), _view), **dict.fromkeys(sorted(_COPIES), _copied),
     **dict.fromkeys(sorted(_SIZES), _size), **dict.fromkeys(sorted(_POINTERS), _pointer), "item": _item,
+    **dict.fromkeys(("min", "max"), _extreme), "unfold": _windows,
     "tolist": _tolist,
 }  # fmt: skip
 

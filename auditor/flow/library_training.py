@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow import uses
 from auditor.flow.library_call import LibraryCall, Model, arrays_in
 from auditor.flow.library_python import duplicate
 from auditor.flow.library_tensors import default
@@ -197,8 +198,9 @@ def call_layer(call: LibraryCall) -> Value:
             return Array(engine.lattice.change(prov, flags=prov.flags | P.NLL, tokens=(), reads=()))
         if name in {"ctypes", "extension"} or "CDLL" in name:
             return engine.opaque_call(args, call.keywords, "compiled")
-    result = Array(engine.lattice.change(prov, flags=(prov.flags | P.WEIGHTS) & ~P.HASHED, tokens=(), reads=()))
-    return engine.hooked(args, result)
+    prov = engine.lattice.change(prov, flags=(prov.flags | P.WEIGHTS) & ~P.HASHED, tokens=(), reads=())
+    at = engine.tokens_given(args[0]) if args else []
+    return engine.hooked(args, Array(uses.used(engine.lattice, prov, "felt", at)))
 
 
 def _register(call: LibraryCall) -> Value | None:

@@ -44,7 +44,7 @@ OPAQUE = 1 << 12
 WEIGHTS = 1 << 13
 """Computed with parameters."""
 LEARNED_BYTES = 1 << 14
-"""Statistics over bytes, such as a PPM context."""
+"""Read from statistics over bytes, such as those of a PPM context."""
 ROW_SUM = 1 << 15
 """Summed over the candidates."""
 PATH_VAL = 1 << 16
@@ -59,8 +59,17 @@ STREAM = 1 << 21
 """The token stream itself, before any slice."""
 SUMMED = 1 << 20
 """Reduced over positions."""
+MULTIPLIER = 1 << 22
+"""Holds constants as large as the multipliers of a hash."""
+EXPERT = 1 << 23
+"""A number about a distribution (entropy, confidence), on the scale of probabilities."""
+ALTERNATIVES = 1 << 24
+"""Several scores of the same tokens, side by side."""
 
-_T = TypeVar("_T", "Token", "Read")
+BYTE_PRODUCT = 1 << 25
+"""The exponential of log-probabilities of bytes, added up over a token."""
+
+_T = TypeVar("_T", "Token", "Read", "Use")
 
 
 class Site(NamedTuple):
@@ -168,6 +177,23 @@ class Mark(NamedTuple):
     rows: bool | None = None
 
 
+class Use(NamedTuple):
+    """What a value has to do with the token at one position; :mod:`auditor.flow.uses` says how it changes.
+
+    Attributes:
+        kind: "gold" (an entry of a distribution, picked at the token), "look" (an entry of a fixed table, such as
+            whether the token begins a word), "gate" (a truth about the token), "gated" (a number made with such a
+            truth), "one-hot", "masked" (of an array in which some tokens were replaced), or "felt" (a number
+            computed from the token itself).
+        position: of the token, or of the first of a stretch.
+        site: where.
+    """
+
+    kind: str
+    position: Affine
+    site: Site
+
+
 class Read(NamedTuple):
     """A table read by a hashed key."""
 
@@ -181,7 +207,8 @@ class Fact(NamedTuple):
     """Something found on the way of a value.
 
     Attributes:
-        kind: "conflict", "target-key", "unnormalised", "oracle", "pseudo-expert", "byte-spread", "train".
+        kind: "conflict", "target-key", "unnormalised", "oracle", "pseudo-expert", "byte-spread",
+            "byte-sum", "target-gate", "leak", "train".
         site: where.
         sites: what led there: (site, why) in order.
         certain: False where the analysis had to assume something that accuses.
@@ -200,7 +227,7 @@ class Fact(NamedTuple):
 class Provenance:
     """Immutable, interned by :class:`Lattice`: compare by identity."""
 
-    __slots__ = ("deps", "facts", "flags", "marks", "reads", "regions", "tokens")
+    __slots__ = ("deps", "facts", "flags", "marks", "reads", "regions", "tokens", "uses")
 
     def __init__(
         self,
@@ -211,9 +238,10 @@ class Provenance:
         facts: frozenset[Fact],
         tokens: frozenset[Token],
         reads: frozenset[Read],
+        uses: frozenset[Use],
     ) -> None:
         self.flags, self.deps, self.regions, self.marks = flags, deps, regions, marks
-        self.facts, self.tokens, self.reads = facts, tokens, reads
+        self.facts, self.tokens, self.reads, self.uses = facts, tokens, reads, uses
 
 
 _EMPTY: frozenset[object] = frozenset()
@@ -242,6 +270,7 @@ class Lattice:
         facts: Iterable[Fact] = (),
         tokens: Iterable[Token] = (),
         reads: Iterable[Read] = (),
+        uses: Iterable[Use] = (),
     ) -> Provenance:
         """The interned provenance of these parts."""
         if flags & (TRAIN | VAL) == TRAIN:
@@ -254,6 +283,7 @@ class Lattice:
             frozenset(facts),
             frozenset(tokens),
             frozenset(reads),
+            frozenset(uses),
         )
         known = self._interned.get(key)
         if known is None:
@@ -307,6 +337,7 @@ class Lattice:
             a.facts | b.facts,
             _few(a.tokens | b.tokens),
             _few(a.reads | b.reads),
+            _few(a.uses | b.uses),
         )
         self._merges[key] = result
         return result

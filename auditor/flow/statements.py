@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir
+from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.calls import Calls
 from auditor.flow.engine import Running
@@ -91,6 +91,8 @@ class Interpreter(Calls):
 
     def accumulated(self, op: str, old: Value, right: Value) -> Value:
         """``old op= right``: a sum of scores does not bring their regions and learned state together."""
+        if op in "+-" and right.prov.uses and right.prov.flags & P.NLL:
+            right = self.settled(right)
         if op in "+-" and (old.prov.regions or old.prov.marks) and (right.prov.regions or right.prov.marks):
             prov = self.lattice.merge(old.prov, self.deep(right))
             if isinstance(old, Array):
@@ -136,9 +138,13 @@ class Interpreter(Calls):
                 "oracle", self.lattice.site, ((self.lattice.site, "two scores of the same token are compared"),)
             )
 
+        gates = uses.gate(self.lattice, test.prov)
+
         def joined(a: dict[Obj, Any], b: dict[Obj, Any]) -> None:
             if oracle is not None:
                 self._mark_choice(a, b, oracle)
+            if oracle is not None or uses.positions(gates, "gate"):
+                self._mark_chosen(test, _assigned([*node.body, *node.orelse]), a, b)
 
         return self.fork(lambda: self.block(node.body), lambda: self.block(node.orelse), joined)
 
@@ -154,6 +160,19 @@ class Interpreter(Calls):
                 if isinstance(obj, Array) and state[0].flags & P.NLL:
                     prov = self.lattice.change(state[0], facts=state[0].facts | {fact})
                     states[obj] = (prov, *state[1:])
+
+    def _mark_chosen(self, test: Value, names: set[str], a: dict[Obj, Any], b: dict[Obj, Any]) -> None:
+        """Numbers that one side of a branch assigned depend on its condition; sums that it adds to do not."""
+        for states, others in ((a, b), (b, a)):
+            for obj, state in states.items():
+                if not isinstance(obj, Scope):
+                    continue
+                alternative = others.get(obj, obj.names)
+                for name in names & state.keys():
+                    value, other = state[name], alternative.get(name)
+                    number = isinstance(value, Top | Array) or (isinstance(value, Const) and _number(value))
+                    if value is not other and other is not None and number and not value.prov.flags & P.BYTES:
+                        state[name] = self.chosen(test, value, value, other)
 
     def _match(self, node: ir.Match) -> bool:
         self.eval(node.subject)
@@ -356,6 +375,16 @@ class Interpreter(Calls):
         if isinstance(value, Const) and isinstance(value.value, str | bytes):
             return [self.const(c) for c in value.value] if len(value.value) <= UNROLLED else None
         return None
+
+
+def _assigned(body: list[ir.Stmt]) -> set[str]:
+    """Names that statements bind, augmented assignments and inner blocks apart."""
+    targets = [target for node in body if isinstance(node, ir.Assign) for target in node.targets]
+    return {target.id for target in targets if isinstance(target, ir.Name)}
+
+
+def _number(value: Const) -> bool:
+    return isinstance(value.value, int | float)
 
 
 __all__ = ["Closure", "Interpreter"]

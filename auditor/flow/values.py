@@ -11,7 +11,7 @@ from typing import Any
 
 from auditor.flow import ir
 from auditor.flow.affine import Affine
-from auditor.flow.provenance import Provenance
+from auditor.flow.provenance import Provenance, Token
 
 
 class Value:
@@ -151,9 +151,10 @@ class Array(Obj):
         role: "" for data, "parameter" of a module, or "leaf" for another tensor that requires a gradient.
         rows: whether the first axis is the batch (True), is 1 (False), or unknown.
         mask: whether its elements are truths, so that indexing by it selects and does not look up.
+        columns: of windows over the stream, the tokens of the first column; None for other arrays.
     """
 
-    __slots__ = ("base", "mask", "ndim", "role", "rows", "span", "start")
+    __slots__ = ("base", "columns", "mask", "ndim", "role", "rows", "span", "start")
 
     def __init__(
         self,
@@ -168,6 +169,7 @@ class Array(Obj):
         self.start, self.ndim, self.base, self.role, self.rows = start, ndim, base, role, rows
         self.span: Any = None
         self.mask = False
+        self.columns: tuple[Token, ...] | None = None
 
     def held(self) -> Iterable[Value | None]:
         return (self.base,)

@@ -13,6 +13,8 @@ from auditor.kernels.facts import FunctionFacts, KernelFacts, Leak
 from auditor.submission import Kernel, Submission
 
 _LARGEST = 1_000_000
+_EXTENSION = re.compile(r"\b(?:NB_MODULE|PYBIND11_MODULE|PyInit_)\s*\(?\s*(\w+)")
+"""How C++ names the Python module that it becomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,18 @@ def kernel_facts(submission: Submission) -> list[SubmittedKernel]:
     return [_facts(kernel, submission) for kernel in submission.kernels]
 
 
+def _imported(kernel: Kernel, submission: Submission) -> bool:
+    """Whether a script imports the extension that a kernel is built into, so that no script need name the file."""
+    names = "|".join(re.escape(name) for name in _EXTENSION.findall(kernel.text))
+    if not names:
+        return False
+    imports = re.compile(rf"^\s*(?:import|from)\s+(?:\w+\.)*(?:{names})\b", re.MULTILINE)
+    return any(imports.search(source.text) for source in submission.sources.values())
+
+
 def _facts(kernel: Kernel, submission: Submission) -> SubmittedKernel:
+    if not kernel.reached and _imported(kernel, submission):
+        kernel = replace(kernel, reached=True)
     if len(kernel.text) > _LARGEST:
         return SubmittedKernel(kernel, KernelFacts(kernel.file, (), ("longer than a million characters",)), ())
     facts = analyse_kernel(kernel.text, kernel.file, line_offset=kernel.line - 1 if kernel.verbatim else 0)

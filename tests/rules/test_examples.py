@@ -19,36 +19,9 @@ RULES = load_rules()
 ORDER = list(Status)
 
 
-UNDECIDED = {
-    "causal-dependence": (
-        "the next token feeds the input",
-        "a bias on the logits from the target",
-        "a temperature chosen by the token after the target",
-    ),
-    "hint-gated-by-target": ("a Python mask over the target",),
-    "ngram-target-in-key": ("a window that includes the target",),
-    "oracle-min-nll": ("maximum of two probabilities", "an if on the two"),
-    "byte-mixture-not-token-normalised": (
-        "an even share for each byte",
-        "np.repeat of the share",
-        "mixed as probabilities",
-    ),
-    "ngram-not-normalised": (
-        "a ratio of two hashed tables",
-        "a Dirichlet form over hashed counts",
-    ),
-    "pseudo-probability-expert": ("entropy in logaddexp", "entropy written with sum and exp"),
-}
-"""Bad examples for which the data-flow analysis gives no facts yet; a strict xfail fails as soon as it does."""
-
-
 def cases(which: str) -> list[object]:
-    def marks(rule: Rule, example: Example) -> list[pytest.MarkDecorator]:
-        waiting = pytest.mark.xfail(reason="the data-flow analysis gives no such facts yet", strict=True)
-        return [waiting] if example.name in UNDECIDED.get(rule.id, ()) else []
-
     return [
-        pytest.param(rule, example, id=f"{rule.id}-{example.name}", marks=marks(rule, example))
+        pytest.param(rule, example, id=f"{rule.id}-{example.name}")
         for rule in RULES
         for example in getattr(rule, which)
     ]
