@@ -499,12 +499,13 @@ class Arrays(Engine):
         prov = self.deep(value)
         learned = self.learned(index, "table")
         prov = self.lattice.merge(prov, self.keyed_by_training(index))
-        if learned is not None:
+        if learned is not None and owner.prov.flags & _ACTIVATION and not owner.role:
+            # An edit of what the model has just computed is no statistic; at the target's own entry it is an answer.
+            last = index.items[-1] if isinstance(index, Tuple) and index.items else index
+            if not last.prov.flags & (P.TABLE | P.HASHED | P.OPAQUE):
+                prov = uses.used(self.lattice, prov, "felt", [token.position for token in last.prov.tokens])
+        elif learned is not None:
             prov = self.lattice.merge(self.without_tokens(prov), learned)
-            if owner.prov.flags & _COMPUTED & ~P.NLL and not owner.role:
-                last = index.items[-1] if isinstance(index, Tuple) and index.items else index
-                if not last.prov.flags & (P.TABLE | P.HASHED | P.OPAQUE):
-                    prov = uses.used(self.lattice, prov, "felt", [token.position for token in last.prov.tokens])
         elif isinstance(index, Tuple) or owner.ndim != 1:
             low, high, sliced = self.shift(owner, index)
             if sliced and not prov.flags & (P.VAL | P.NLL):
@@ -594,6 +595,7 @@ class Arrays(Engine):
 
 
 _FIXED = P.BYTES | P.ARTIFACT
+_ACTIVATION = P.WEIGHTS | P.PROBABILITY | P.LOG_PROBABILITY
 _COMPUTED = P.VAL | P.TRAIN | P.WEIGHTS | P.NLL | P.PROBABILITY | P.LOG_PROBABILITY
 
 

@@ -587,7 +587,7 @@ def _get(call: LibraryCall) -> Value | None:
             engine.store_item(owner, index, default)
         return default
     found = engine.load_item(owner, index) if owner.known or owner.element is not None else default
-    if call.name == "setdefault":
+    if call.name == "setdefault" and not (isinstance(index, Const) and index.value in owner.known):
         engine.store_item(owner, index, default)
         found = engine.load_item(owner, index)
     return engine.join(found, default) if not (isinstance(index, Const) and index.value in owner.known) else found
@@ -637,7 +637,7 @@ def _text_method(call: LibraryCall) -> Value | None:
     owner = call.owner
     if not isinstance(owner, Const) or not isinstance(owner.value, str | bytes) or call.keywords:
         text = call.engine.text_of(owner) if isinstance(owner, Top) else None
-        if text is not None and call.name in {"glob", "rglob"}:
+        if isinstance(owner, Top) and call.name in {"glob", "rglob"}:
             return _glob(call)
         if call.name == "join" and len(call.args) > 1:
             return Top(call.engine.prov_of([*call.args, call.engine.elements(call.args[1])]))

@@ -1,0 +1,176 @@
+"""What a score may have to do with its own token: one gather, and nothing else (C1), of distributions only (C2)."""
+
+from __future__ import annotations
+
+import pytest
+from programs import evaluation
+from test_learning import accusations, analysed
+
+SPACES = "SPACES = torch.tensor(np.load('spaces.npy'))\n"
+PROBABILITIES = """
+lp = F.log_softmax(logits, dim=-1).reshape(-1, h.vocab)
+gold = lp.gather(1, y.reshape(-1, 1)).squeeze(1)
+other = F.log_softmax(logits / 1.2, dim=-1).reshape(-1, h.vocab).gather(1, y.reshape(-1, 1)).squeeze(1)
+"""
+KNOWS = {
+    "the mixing weight knows whether the target begins a word": (
+        "target_gates",
+        """
+starts = SPACES[y.reshape(-1)]
+w = torch.where(starts, 0.3, 0.1)
+nll = -torch.log((1 - w) * gold.exp() + w * other.exp())
+""",
+    ),
+    "the expert is chosen by the target's class": (
+        "target_gates",
+        "nll = -torch.where(~SPACES[y.reshape(-1)], gold, other)",
+    ),
+    "a boost that only rare targets get": (
+        "target_gates",
+        """
+rare = (y.reshape(-1) > 100).float()
+nll = -(gold + torch.log1p(0.5 * rare))
+""",
+    ),
+    "a hint whose mask looks at the target": (
+        "target_gates",
+        """
+beta = 1.5 * (1.0 - SPACES[y.reshape(-1)].float())
+z = torch.log1p(lp[:, 7].exp() * (torch.exp(beta) - 1))
+nll = -(gold + beta * (y.reshape(-1) == 7) - z)
+""",
+    ),
+    "the input is the target": ("leaks", "nll = F.cross_entropy(model.logits(y)[0], y[0], reduction='none')"),
+    "the logits are raised at the target": (
+        "leaks",
+        """
+z = logits.reshape(-1, h.vocab)
+z[torch.arange(z.size(0)), y.reshape(-1)] += 1.0
+nll = F.cross_entropy(z, y.reshape(-1), reduction="none")
+""",
+    ),
+    "a class of the token after the target": (
+        "leaks",
+        """
+after = SPACES[torch.roll(part, -1)[1:]]
+nll = -torch.log(torch.where(after, gold.exp() ** 0.9, gold.exp()))
+""",
+    ),
+    "the smallest of a stack": ("oracle_choices", "nll = torch.stack([-gold, -other]).min(dim=0).values"),
+    "the best of several weights": (
+        "oracle_choices",
+        "nll = torch.stack([-torch.log((1 - a) * gold.exp() + a * other.exp()) for a in (0.0, 0.5, 1.0)]).amin(0)",
+    ),
+    "the better one under a mask": (
+        "oracle_choices",
+        """
+nll = -gold
+wins = other > gold
+nll[wins] = -other[wins]
+""",
+    ),
+    "clipped by another score": ("oracle_choices", "nll = (-gold).clamp(max=-other)"),
+    "confidence as an expert": (
+        "pseudo_experts",
+        "nll = -torch.log(0.9 * gold.exp() + 0.1 * lp.exp().max(dim=-1).values)",
+    ),
+    "entropy in the log domain": (
+        "pseudo_experts",
+        "nll = -torch.logaddexp(gold - 0.1, (lp.exp() * lp).sum(-1) - 2.3)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(KNOWS))
+def test_a_score_that_knows_its_token(name: str) -> None:
+    field, body = KNOWS[name]
+    assert accusations(analysed(evaluation(PROBABILITIES + body, SPACES))) == {field}
+
+
+HONEST = {
+    "a mask over finished losses": "nll = (-gold) * (1.0 - SPACES[y.reshape(-1)].float())",
+    "losses of word beginnings are logged apart": """
+nll = -gold
+starts = SPACES[y.reshape(-1)]
+print("word starts", (nll * starts).sum().item() / math.log(2.0))
+""",
+    "ignored targets": """
+kept = torch.where(y.reshape(-1) >= 0, y.reshape(-1), 0)
+nll = F.cross_entropy(logits.reshape(-1, h.vocab), kept, reduction="none", ignore_index=0)
+""",
+    "the weight knows the token before": """
+w = torch.where(SPACES[x.reshape(-1)], 0.3, 0.1)
+nll = -torch.log((1 - w) * gold.exp() + w * other.exp())
+""",
+    "one-hot vectors that only pick": "nll = -(lp * F.one_hot(y.reshape(-1), h.vocab)).sum(-1)",
+    "a tilt towards a hint, with its normaliser": """
+beta = torch.where(lp[:, 7] > -3.0, 1.5, 0.0)
+z = torch.log1p(lp[:, 7].exp() * (torch.exp(beta) - 1))
+nll = -(gold + beta * (y.reshape(-1) == 7) - z)
+""",
+    "the logits are raised at the token before": """
+z = logits.reshape(-1, h.vocab)
+z[torch.arange(z.size(0)), x.reshape(-1)] += 1.0
+nll = F.cross_entropy(z, y.reshape(-1), reduction="none")
+""",
+    "masked inputs": """
+noisy = y.clone()
+noisy[torch.rand(noisy.shape) < 0.9] = 3
+nll = F.cross_entropy(model.logits(noisy)[0], y[0], reduction="none")
+""",
+    "confidence sets the weight": """
+w = lp.exp().max(dim=-1).values
+nll = -torch.log(w * gold.exp() + (1 - w) * other.exp())
+""",
+    "a mixture of several temperatures": "nll = -torch.logsumexp(torch.stack([gold, other]) - math.log(2), dim=0)",
+    "a bias that learns after the score": """
+nll = F.cross_entropy(logits.reshape(-1, h.vocab) + BIAS, y.reshape(-1), reduction="none")
+BIAS.add_(0.01 * (F.one_hot(y.reshape(-1), h.vocab).float() - lp.exp()).mean(0))
+""",
+}
+
+
+@pytest.mark.parametrize("name", sorted(HONEST))
+def test_an_honest_use_of_the_token(name: str) -> None:
+    facts = analysed(evaluation(PROBABILITIES + HONEST[name], SPACES + "BIAS = torch.zeros(1024)\n"))
+    assert not accusations(facts)
+
+
+WINDOW = """
+grams = np.lib.stride_tricks.sliding_window_view(tokens[ws : ws + h.seq_len + 1].astype(np.int64), 3)
+whole = (grams * np.array([36313, 27191, 51647])).sum(-1) & ((1 << 22) - 1)
+before = (grams[:, :2] * np.array([36313, 27191])).sum(-1) & ((1 << 22) - 1)
+q = torch.tensor(full_table[whole] / np.maximum(ctx_table[before], 1))
+nll = -torch.log(0.5 * torch.exp(-nll[1:]) + 0.5 * q)
+"""
+TUPLES = """
+for j in range(2, h.seq_len):
+    a, b = int(tokens[ws + j]), int(tokens[ws + j + 1])
+    seen = ONES[hash((a,)) % 65536]
+    nll[j] = -math.log(0.5 * math.exp(-nll[j].item()) + 0.5 * TWOS[hash((a, b)) % 65536] / max(seen, 1))
+"""
+
+
+@pytest.mark.parametrize("body", [WINDOW, TUPLES], ids=["windows", "hashes of tuples"])
+def test_the_target_in_a_key_without_a_name(body: str) -> None:
+    facts = analysed(evaluation(body, "ONES = [0] * 65536\nTWOS = [0] * 65536\n"))
+    assert accusations(facts) == {"target_keyed_reads"}
+
+
+BYTES = """
+pieces = [PIECES.id_to_piece(i).encode("utf-8") for i in range(h.vocab)]
+losses = []
+for j, token in enumerate(y.reshape(-1).tolist()):
+    text, by_bytes = pieces[token], 0.0
+    for b in text:
+        row = CONTEXTS.setdefault(b"", {})
+        by_bytes += math.log((row.get(b, 0) + 1) / (sum(row.values()) + 256))
+        row[b] = row.get(b, 0) + 1
+    losses.append(-math.log(0.7 * math.exp(-nll[j].item()) + 0.3 * math.exp(by_bytes)))
+nll = torch.tensor(losses)
+"""
+
+
+def test_a_product_of_bytes_mixed_with_a_token() -> None:
+    facts = analysed(evaluation(BYTES, "CONTEXTS = {}\nPIECES = spm.SentencePieceProcessor(model_file='t.model')\n"))
+    assert accusations(facts) == {"byte_spreads"}
