@@ -97,10 +97,10 @@ def run_experiments(audited: Audited, options: ProbeOptions) -> Experiments:
 def _run(audited: Audited, options: ProbeOptions) -> Experiments:
     expected = expected_mechanisms(audited)
     setup = setup_for(audited.submission)
-    first = run_session(audited, setup, options, _FIRST * options.budget)
-    sessions, failures = [first], [(failure, first) for item in first.measured for failure in failures_of(item)]
     small = setup_for(audited.submission, stress=True)
     shrunk = _shrunk(setup, small)
+    first = run_session(audited, setup, options, (_FIRST if shrunk else 1.0) * options.budget)
+    sessions, failures = [first], [(failure, first) for item in first.measured for failure in failures_of(item)]
     left = options.budget - first.cpu_seconds
     if first.measured and not failures and shrunk and left > 0:
         second = run_small_tables(audited, small, options, left)
