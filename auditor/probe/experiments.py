@@ -26,8 +26,9 @@ _FIRST = 0.7
 """Share of the budget for the documented settings; the rest is for small tables."""
 _MOST_LOADS = 3
 """Loads of the stream that are tried as the place to fork a scorer which is part of ``main``."""
-_AT_LOAD = 2
-"""Tested positions there: each run goes through all that follows the load, training perhaps included."""
+_FEW = 2
+"""Tested positions where the others would cost too much: at a load each run goes through all that follows it, and
+where tables can be made smaller most of what is to be found is found then."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _run(audited: Audited, options: ProbeOptions) -> Experiments:
     setup = setup_for(audited.submission)
     small = setup_for(audited.submission, stress=True)
     shrunk = _shrunk(setup, small)
-    first = run_session(audited, setup, options, (_FIRST if shrunk else 1.0) * options.budget)
+    share, positions = (_FIRST, _FEW) if shrunk else (1.0, None)
+    first = run_session(audited, setup, options, share * options.budget, positions)
     sessions, failures = [first], [(failure, first) for item in first.measured for failure in failures_of(item)]
     left = options.budget - first.cpu_seconds
     if first.measured and not failures and shrunk and left > 0:
@@ -129,8 +131,10 @@ def _shrunk(usual: Setup, small: Setup) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*settings, *literals]))
 
 
-def run_session(audited: Audited, setup: Setup, options: ProbeOptions, budget: float) -> Session:
-    """Run the plan under one set-up, and stop where it is decided.
+def run_session(
+    audited: Audited, setup: Setup, options: ProbeOptions, budget: float, positions: int | None = None
+) -> Session:
+    """Run the plan under one set-up, at the first ``positions`` (None for all), and stop where it is decided.
 
     Runs through the whole ``main`` come first. Only where they end, repeat themselves and show no leak is a scorer
     forked: among the calls of the base run, or, when it is part of ``main``, where that loads the stream.
@@ -144,9 +148,10 @@ def run_session(audited: Audited, setup: Setup, options: ProbeOptions, budget: f
     if main.leaks or not main.deterministic:
         return runner.session(main, "the whole run has already decided")
     base, further = Change("base"), further_changes(design)
-    again = runner.whole((base, *further), call_changes(design), wanted=main.wanted)
+    changes = call_changes(design, positions)
+    again = runner.whole((base, *further), changes, wanted=main.wanted)
     main = measure(recordings | {change: again[change] for change in further if change in again}, design, labels)
-    return runner.session(main, _sums(runner, design, main, labels))
+    return runner.session(main, _sums(runner, changes, design, main, labels))
 
 
 def run_small_tables(audited: Audited, setup: Setup, options: ProbeOptions, budget: float) -> Session:
@@ -154,17 +159,20 @@ def run_small_tables(audited: Audited, setup: Setup, options: ProbeOptions, budg
     design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
     runner = _Runner(audited, setup, options, design, budget)
     main = measure(runner.whole((Change("base"), Change("repeat"))), design, labels)
+    changes = call_changes(design)
     if isinstance(main, Measured):
-        runner.whole((Change("base"),), call_changes(design), wanted=main.wanted)
-    return runner.session(main, _sums(runner, design, main, labels))
+        runner.whole((Change("base"),), changes, wanted=main.wanted)
+    return runner.session(main, _sums(runner, changes, design, main, labels))
 
 
-def _sums(runner: _Runner, design: Design, main: Measured | str, labels: frozenset[str]) -> Measured | str:
+def _sums(
+    runner: _Runner, changes: Sequence[Change], design: Design, main: Measured | str, labels: frozenset[str]
+) -> Measured | str:
     """The forked scorer, among the calls that ran, else at one of the places where the stream is loaded."""
     if isinstance(main, str):
         return main
-    call = _final_call(runner.calls, call_changes(design), design, main, labels)
-    few = call_changes(design, _AT_LOAD)
+    call = _final_call(runner.calls, changes, design, main, labels)
+    few = call_changes(design, _FEW)
     for load in range(1, _MOST_LOADS + 1):
         if isinstance(call, Measured) or runner.left <= 0:
             break
