@@ -56,7 +56,7 @@ start = time.process_time()
 for text in texts:
     try:
         libcst.parse_module(text)
-    except libcst.CSTValidationError:
+    except (libcst.CSTValidationError, libcst.ParserSyntaxError):
         pass
 parsed = time.process_time()
 facts = analyse(submission)
@@ -92,7 +92,7 @@ class Row:
     @property
     def ratio(self) -> float:
         """The flow analysis, parsing included, as a multiple of parsing the same files."""
-        return self.engine / self.parse
+        return self.engine / self.parse if self.parse else 0.0
 
 
 @click.command()

@@ -60,6 +60,8 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
     entry = submission.main
     if entry is None:
         return FlowFacts(unanalysed=("no entry script",))
+    if entry.problem is not None:
+        return FlowFacts(unanalysed=(f"{entry.name}: {entry.problem.message}",))
     texts = {name: source.text for name, source in submission.sources.items() if source.problem is None}
     withdrawn = _withdrawn(submission)
     launch = submission.launch

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.affine import Affine
-from auditor.flow.engine import Frame
+from auditor.flow.engine import MAX_ITEMS, Frame
 from auditor.flow.expressions import Expressions
 from auditor.flow.memory import CallMemory
 from auditor.flow.provenance import Fact, Site
@@ -145,7 +145,7 @@ class Calls(Expressions):
             if isinstance(arg, ir.Starred):
                 value = self.eval(arg.value)
                 known = self.known_items(value)
-                args += known if known is not None else [self.elements(value)]
+                args += known if known is not None and len(known) < MAX_ITEMS else [self.elements(value)]
             else:
                 args.append(self.eval(arg))
         keywords: dict[str, Value] = {}

@@ -33,6 +33,8 @@ MAX_ITEMS = 40
 """Longest list whose elements are kept apart."""
 
 
+_BIG = 1 << 256
+"""Integers beyond are no positions."""
 _FLAT = frozenset({Array, Const, Top, External, Method, Closure})
 
 
@@ -168,10 +170,10 @@ class Engine:
     def affine(self, value: Value | None) -> Affine | None:
         """The integer that a value is, where it is known as an affine form."""
         if isinstance(value, Const):
-            return Affine(value.value) if isinstance(value.value, int) else None
-        if isinstance(value, Top):
-            return value.affine
-        return value.start if isinstance(value, Array) else None
+            known = isinstance(value.value, int) and abs(value.value) < _BIG
+            return Affine(value.value) if known else None
+        affine = value.affine if isinstance(value, Top) else value.start if isinstance(value, Array) else None
+        return affine if affine is None or abs(affine.const) < _BIG else None
 
     def with_prov(self, value: Value, prov: Provenance) -> Value:
         """The same value with another provenance: a view for an array, a copy for an immutable value."""

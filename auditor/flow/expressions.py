@@ -40,6 +40,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 _SCORE = P.NLL | P.SUMMED | P.TABLE
 LN2 = 0.6931471805599453
 _HUGE = 1 << 20
+_MANY = 512
+"""Elements of displays that are kept apart; a few lines of code can double them a hundred times."""
 UNROLLED = 3
 """Loops with a known number of iterations up to this are run as they are; others stand for two iterations."""
 
@@ -133,7 +135,8 @@ class Expressions(Arrays):
                 items.append(self.eval(item))
         prov = self.lattice.none
         if node.kind == "tuple" and summary is None:
-            return Tuple(tuple(items), prov)
+            result = Tuple(tuple(items), prov)
+            return result if result.size <= _MANY else Seq(None, self.join_all(items), prov)
         if summary is not None:
             return Seq(None, self.join_all([*items, summary]), prov, node.kind)
         if len(items) > 64:
@@ -182,6 +185,8 @@ class Expressions(Arrays):
             known = self.text_of(value)
             exact = exact and isinstance(value, Const)
             text += known if known is not None else "\0"
+            if len(text) > _HUGE:
+                return Top(prov)
         return Const(text, prov) if exact else Top(prov, None, text)
 
     @staticmethod
@@ -240,7 +245,8 @@ class Expressions(Arrays):
             if op == "/" and left is not None:
                 return Top(prov, None, f"{left}/{right or chr(0)}")
             if left is not None or right is not None:
-                return Top(prov, None, (left or "\0") + (right or "\0"))
+                text = (left or "\0") + (right or "\0")
+                return Top(prov, None, text if len(text) <= _HUGE else None)
         prov = self._operated(op, a, b, prov)
         affine = self._affine(op, a, b)
         arrays = [v for v in (a, b) if isinstance(v, Array)]
@@ -281,7 +287,7 @@ class Expressions(Arrays):
                 return Seq(known * count, None, a.prov)
             return Seq(None, element, a.prov)
         left, right = self.known_items(a), self.known_items(b)
-        if left is not None and right is not None:
+        if left is not None and right is not None and len(left) + len(right) <= _MANY:
             both = left + right
             return Tuple(tuple(both), a.prov) if isinstance(a, Tuple) else Seq(both, None, a.prov)
         return Seq(None, self.join(self.elements(a), self.elements(b)), a.prov)

@@ -43,12 +43,13 @@ class Top(Value):
 
 
 class Tuple(Value):
-    """A tuple of known length."""
+    """A tuple of known length; ``size`` counts what it holds at every depth."""
 
-    __slots__ = ("items",)
+    __slots__ = ("items", "size")
 
     def __init__(self, items: tuple[Value, ...], prov: Provenance) -> None:
         self.items, self.prov = items, prov
+        self.size: int = len(items) + sum([item.size for item in items if isinstance(item, Tuple)])
 
 
 class Slice(Value):
@@ -348,6 +349,7 @@ class Heap:
     def share(self, value: Value) -> None:
         """Functions may reach ``value`` from now on without being given it."""
         todo = [value]
+        seen: set[Value] = set()
         while todo:
             current = todo.pop()
             if isinstance(current, Obj):
@@ -355,7 +357,8 @@ class Heap:
                     continue
                 current.shared = True
                 todo += [v for v in current.held() if v is not None]
-            else:
+            elif current not in seen:
+                seen.add(current)
                 todo += held_by(current)
 
     def capture(self, scope: Scope, names: set[str]) -> None:
