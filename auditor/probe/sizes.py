@@ -21,7 +21,7 @@ _KNOBS: tuple[tuple[str, str], ...] = (
     (r"NUM_HEADS|N_HEADS?", "4"),
     (r"NUM_KV_HEADS|N_KV_HEADS?", "2"),
     (r"BIGRAM_VOCAB_SIZE|BIGRAM_HASH_\w*SIZE|TRIGRAM_VOCAB_SIZE", "64"),
-    (r"LQER_ASYM_GROUP|AWQ_LITE_GROUP_SIZE", "16"),
+    (r"LQER_ASYM_GROUP|\w*GROUP_SIZE", "16"),
     # Training.
     (r"(?:TOTAL_)?ITERATIONS|MAX_STEPS|NUM_STEPS", "2"),
     (r"WARMUP_STEPS|BATCH_WARMUP_STEPS|EMA_WARMUP_STEPS", "1"),

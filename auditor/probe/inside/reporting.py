@@ -55,7 +55,7 @@ class Report:
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
         self.key = key
-        self._event, self._line, self._start = len(TAP.events), len(TAP.lines), _now()
+        self._order, self._start = TAP.order, _now()
 
     def write(self, outcome: Outcome, artifacts: Mapping[str, str] | None = None) -> None:
         """Write the recording since this report was made."""
@@ -64,8 +64,8 @@ class Report:
             status=outcome.status,
             error=outcome.error,
             key=self.key,
-            events=tuple(TAP.events[self._event :]),
-            lines=tuple(TAP.lines[self._line :]),
+            events=TAP.events_since(self._order),
+            lines=TAP.lines_since(self._order),
             returned=outcome.returned,
             artifacts=artifacts or {},
             seconds=_now() - self._start,

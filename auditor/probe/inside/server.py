@@ -8,28 +8,17 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import stat
 import sys
 import warnings
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from auditor.probe.inside import tap
+from auditor.probe.inside.shims import programs
 from auditor.probe.job import decode
 from auditor.sandbox.child import send
-
-_STUBS: Mapping[str, str] = {
-    "nvidia-smi": "exit 0\n",
-    "pyminify": 'for last; do :; done\n[ -f "$last" ] && exec cat "$last"\nexec cat\n',
-    "lrzip": (
-        "while [ $# -gt 0 ]; do case $1 in -o) out=$2; shift;; -d) back=1;; -*) ;; *) in=$1;; esac; shift; done\n"
-        '[ -n "$out" ] || { [ -n "$back" ] && out=${in%.lrz} || out=$in.lrz; }\nexec cp "$in" "$out"\n'
-    ),
-}
-"""Programs that submissions start: no GPU to list, nothing to minify, and a compressor that copies."""
 
 
 def main() -> None:
@@ -38,7 +27,7 @@ def main() -> None:
     tap.hook_numpy()  # before anything sums
     base = Path(os.environ["TMPDIR"]) / ".probe"
     base.mkdir()
-    _install_programs(base / "bin")
+    programs.install_programs(base / "bin")
     _preload(job.setup.preload)
 
     # What imports torch comes behind the hook and the real torch's own late imports.
@@ -52,15 +41,6 @@ def main() -> None:
     answer = server.serve() | {"recordings": server.meta}
     text = np.frombuffer(json.dumps(answer, allow_nan=False).encode(), np.uint8)
     send(None, {**server.arrays, "meta": text})
-
-
-def _install_programs(folder: Path) -> None:
-    folder.mkdir()
-    for name, body in _STUBS.items():
-        program = folder / name
-        program.write_text(f"#!/bin/sh\n{body}")
-        program.chmod(stat.S_IRWXU)
-    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
 def _preload(modules: tuple[str, ...]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import __future__ as future_statements
 
 import builtins
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import re
@@ -20,6 +19,7 @@ from typing import Any
 
 from auditor.probe.downlevel import downlevel
 from auditor.probe.inside.frames import PACKED, is_submitted
+from auditor.probe.inside.patching import replace
 from auditor.probe.plan import Rewrite
 
 _FUTURES = 0
@@ -56,13 +56,9 @@ class Loader:
         module.__file__ = str(script)
         sys.modules[name] = module
         code = builtins.compile(self.prepare(script.read_bytes()), str(script), "exec", dont_inherit=True)
-        self.override(module.__dict__)
+        self._adopt(module.__dict__)
         builtins.exec(code, module.__dict__)  # noqa: S102 - what a loader is for
         return module
-
-    def override(self, namespace: dict[str, Any]) -> None:
-        """Put our ``exec`` and ``compile`` into a module's globals."""
-        namespace["exec"], namespace["compile"] = self._exec, self._compile
 
     def _exec(self, code: Any, names: dict[str, Any] | None = None, variables: Any = None, /, **named: Any) -> None:
         caller = sys._getframe(1)
@@ -72,10 +68,7 @@ class Loader:
             names, variables = caller.f_globals, caller.f_locals if variables is None else variables
         if not isinstance(code, CodeType):
             code = self._compile(code, PACKED, "exec", caller.f_code.co_flags & _FUTURES, True)
-        if names.get("__name__") == "__main__":
-            names["__name__"] = "__packed__"
-            self.namespaces.append(names)
-        self.override(names)
+        self._adopt(names)
         builtins.exec(code, names, names if variables is None else variables, **named)  # noqa: S102 - their call
 
     def _compile(
@@ -98,34 +91,27 @@ class Loader:
         return builtins.compile(source, filename, mode, flags, True, *arguments, **named)
 
     def hook_imports(self, folder: Path) -> None:
-        """Let modules beside the entry pass through ``prepare``."""
-        sys.meta_path.insert(0, _Finder(self, folder))
+        """Let every module that is not a library's pass through ``prepare``, wherever it is loaded from."""
         sys.path.insert(0, str(folder))
+        loaders: Any = importlib.machinery.SourceFileLoader
+        get_code, exec_module = loaders.get_code, loaders.exec_module
 
+        def get_prepared_code(loader: Any, fullname: str) -> Any:
+            if not is_submitted(loader.path):
+                return get_code(loader, fullname)
+            source = self.prepare(loader.get_data(loader.path))
+            return builtins.compile(source, loader.path, "exec", dont_inherit=True)
 
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, loader: Loader, folder: Path) -> None:
-        self._loader = loader
-        self._folder = str(folder)
+        def exec_adopted_module(loader: Any, module: ModuleType) -> None:
+            if is_submitted(loader.path):
+                self._adopt(module.__dict__)
+            exec_module(loader, module)
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        # A submission's file never hides an installed module that has been loaded, nor one of the stand-ins.
-        places = [self._folder] if path is None else [each for each in path if each.startswith(self._folder)]
-        spec = importlib.machinery.PathFinder.find_spec(fullname, places, target) if places else None
-        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            spec.loader = _FileLoader(self._loader, spec.loader.name, spec.loader.path)
-        return spec
+        replace(loaders, get_code=get_prepared_code, exec_module=exec_adopted_module)
 
-
-class _FileLoader(importlib.machinery.SourceFileLoader):
-    def __init__(self, loader: Loader, name: str, path: str) -> None:
-        super().__init__(name, path)
-        self._loader = loader
-
-    def get_code(self, fullname: str) -> CodeType:
-        source = self._loader.prepare(self.get_data(self.path))
-        return builtins.compile(source, self.path, "exec", dont_inherit=True)
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._loader.override(module.__dict__)
-        super().exec_module(module)
+    def _adopt(self, names: dict[str, Any]) -> None:
+        """Take the globals of a script's own code in hand before it runs."""
+        if names.get("__name__") == "__main__":
+            names["__name__"] = "__packed__"
+            self.namespaces.append(names)
+        names["exec"], names["compile"] = self._exec, self._compile

@@ -7,6 +7,7 @@ later, by whether it reproduces the score's digits; a wrong tap cannot.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,24 +21,29 @@ from auditor.probe.record import Event, Line, Site
 
 _LARGEST = 1e5
 _OTHER_SIGN = 0.3
+_MOST_KEPT = 1 << 16
+"""Elements kept per site: the toy stream some two hundred times over."""
 
 MOST_ELEMENTS = 4096
 """Longer vectors are not the losses of a toy stream."""
 
 
 class Tap:
-    """What was recorded so far in this process."""
+    """What was recorded so far in this process.
+
+    Of each site the latest events are kept: a score is made of what came last before it, and some scripts reduce
+    something else forty thousand times at another place.
+
+    Attributes:
+        on: whether anything is recorded.
+        order: the number of the next event or line.
+    """
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.lines: list[Line] = []
         self.on = False
-        self._sites: dict[Site, Site] = {}
-
-    @property
-    def order(self) -> int:
-        """The number of the next event or line."""
-        return len(self.events) + len(self.lines)
+        self.order = 0
+        self._sites: dict[Site, _Kept] = {}
+        self._lines: list[Line] = []
 
     def event(self, kind: str, values: npt.NDArray[Any]) -> None:
         """Record a reduction made by the submission's innermost frame, if it may be one of losses."""
@@ -45,12 +51,38 @@ class Tap:
         if not may_be_losses(vector):
             return
         site = call_site(kind, 3)
-        site = self._sites.setdefault(site, site)
-        self.events.append(Event(site, vector, self.order))
+        kept = self._sites.setdefault(site, _Kept(site))
+        kept.add(vector, self.order)
+        self.order += 1
 
     def line(self, text: str) -> None:
         """Record a line of output."""
-        self.lines.append(Line(self.order, text))
+        self._lines.append(Line(self.order, text))
+        self.order += 1
+
+    def events_since(self, order: int) -> tuple[Event, ...]:
+        """Kept events from number ``order`` on."""
+        found = [event for kept in self._sites.values() for event in kept.events if event.order >= order]
+        return tuple(sorted(found, key=lambda event: event.order))
+
+    def lines_since(self, order: int) -> tuple[Line, ...]:
+        """Lines from number ``order`` on."""
+        return tuple(line for line in self._lines if line.order >= order)
+
+
+class _Kept:
+    """The latest events of one site."""
+
+    def __init__(self, site: Site) -> None:
+        self.events: deque[Event] = deque()
+        self._site = site
+        self._elements = 0
+
+    def add(self, vector: npt.NDArray[np.float64], order: int) -> None:
+        self.events.append(Event(self._site, vector, order))
+        self._elements += len(vector)
+        while self._elements > _MOST_KEPT:
+            self._elements -= len(self.events.popleft().values)
 
 
 def may_be_losses(vector: npt.NDArray[np.float64]) -> bool:
