@@ -412,7 +412,7 @@ class Arrays(Engine):
         fixed = owner.prov.flags & _FIXED and not owner.prov.marks and not owner.prov.flags & _COMPUTED
         if fixed and not isinstance(index, Tuple):
             return uses.used(self.lattice, prov, "look", at)
-        return uses.used(self.lattice, prov, "gold", at)
+        return uses.used(self.lattice, prov, "count", at)
 
     def keep(self, value: Value) -> None:
         """Hold a reference, so that an identity stays unique."""

@@ -181,10 +181,10 @@ class Use(NamedTuple):
     """What a value has to do with the token at one position; :mod:`auditor.flow.uses` says how it changes.
 
     Attributes:
-        kind: "gold" (an entry of a distribution, picked at the token), "look" (an entry of a fixed table, such as
-            whether the token begins a word), "gate" (a truth about the token), "gated" (a number made with such a
-            truth), "one-hot", "masked" (of an array in which some tokens were replaced), or "felt" (a number
-            computed from the token itself).
+        kind: "gold" (an entry of a distribution, picked at the token), "count" (an entry of a table that learns),
+            "look" (an entry of a fixed table, such as whether the token begins a word), "gate" (a truth about the
+            token), "gated" (a number made with such a truth), "one-hot", "masked" (of an array in which some tokens
+            were replaced), or "felt" (a number computed from the token itself).
         position: of the token, or of the first of a stretch.
         site: where.
     """

@@ -65,7 +65,7 @@ def positions(prov: Provenance, *kinds: str) -> frozenset[Affine]:
 
 def scored(prov: Provenance) -> frozenset[Affine]:
     """The tokens that a value is a score of: the latest of those that it was gathered for."""
-    gold = positions(prov, "gold")
+    gold = positions(prov, "gold", "count")
     return frozenset(p for p in gold if not any((other.minus(p) or 0) > 0 for other in gold))
 
 
@@ -77,20 +77,27 @@ def same_token(a: Provenance, b: Provenance) -> bool:
 def leaks(prov: Provenance, site: Site) -> list[Fact]:
     """What a finished score shows: a token that it depends on and that is not earlier than the token it scores.
 
-    The token scored is the latest of those that were gathered for; positions whose distance is unknown say nothing.
+    Every token that the value was gathered for must be met by one that is as late, and none by an earlier one: then
+    the token scored is among them, whichever it is. Positions whose distance is unknown say nothing.
     """
     gold = [use for use in prov.uses if use.kind == "gold"]
-    found: dict[tuple[str, Site], Fact] = {}
-    for use in sorted((u for u in prov.uses if u.kind in INSIDE), key=lambda u: u.site) if gold else ():
-        gaps = [gap for gap in (use.position.minus(g.position) for g in gold) if gap is not None]
-        if not gaps or min(gaps) < 0:
+    ways: dict[tuple[str, Site], list[Use]] = {}
+    for use in prov.uses if gold else ():
+        if use.kind in INSIDE:
+            ways.setdefault((use.kind, use.site), []).append(use)
+    found = []
+    for (kind, place), group in sorted(ways.items(), key=lambda item: item[0]):
+        pairs = [(g, use.position.minus(g.position)) for g in gold for use in group]
+        gaps = [gap for _, gap in pairs if gap is not None]
+        met = {g.position for g, gap in pairs if gap is not None}
+        if any(gap < 0 for gap in gaps) or met != {g.position for g in gold}:
             continue
-        kind = "target-gate" if use.kind == "gated" and min(gaps) == 0 else "leak"
-        scored = next(g for g in gold if use.position.minus(g.position) == min(gaps))
+        own = min(gaps) == 0
+        reads = next(g.site for g, gap in pairs if gap == min(gaps))
         steps = (
-            (use.site, _SEEN[use.kind]),
-            (scored.site, "the probability of this token is read" if min(gaps) == 0 else "an earlier token is scored"),
+            (place, _SEEN[kind]),
+            (reads, "the probability of this token is read" if own else "an earlier token is scored"),
             (site, "both are in the score that is summed up"),
         )
-        found.setdefault((kind, use.site), Fact(kind, use.site, steps))
-    return list(found.values())
+        found.append(Fact("target-gate" if kind == "gated" and own else "leak", place, steps))
+    return found
