@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from auditor.audited import Audited
+from auditor.claim import is_withdrawn
 from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
 from auditor.flow_rule import FlowRule
 from auditor.options import Options
@@ -98,7 +99,8 @@ def _probe(
     """What experiments make of the results, and what they covered."""
     if options.probe is None:
         return results, nothing_ran("not asked for")
-    reason = why_not([result.rule for result in results], audited.submission)
+    withdrawn = "the score is retracted" if is_withdrawn(audited) else ""
+    reason = withdrawn or why_not([result.rule for result in results], audited.submission)
     if reason:
         return results, nothing_ran(reason)
     from auditor.probe.conclude import conclude  # numpy, and more: only where code runs

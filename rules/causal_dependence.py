@@ -74,5 +74,5 @@ class CausalDependence(FlowRule):
         """What the specific rules do not name; where the analysis is incomplete, only an experiment can tell."""
         result = super().check(audited)
         if result.status is Status.NOT_ANALYSABLE:
-            return self.not_applicable("what the specific rules of C1 do not name takes an experiment to find")
+            return self.not_applicable(EXPERIMENT_ONLY)
         return result

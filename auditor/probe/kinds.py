@@ -49,6 +49,9 @@ FALLBACK = {
 }
 """The rule when no static path agrees."""
 
+EXPERIMENT_ONLY = "what the specific rules of C1 do not name takes an experiment to find"
+"""What ``causal-dependence`` says of itself where no experiment was made; a pass makes it clear."""
+
 PROVABLE = frozenset(rule for rules in RULES.values() for rule in rules) | frozenset(FALLBACK.values())
 """Rules that an experiment can prove; when none of them is asked, none runs."""
 

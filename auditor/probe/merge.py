@@ -16,7 +16,7 @@ from auditor.findings import Finding, RuleResult, Status
 from auditor.probe.engagement import ENGAGED
 from auditor.probe.experiments import Experiments, Session
 from auditor.probe.failure import Failure
-from auditor.probe.kinds import FALLBACK, RULES
+from auditor.probe.kinds import EXPERIMENT_ONLY, FALLBACK, RULES
 from auditor.probe.record import Site
 
 if TYPE_CHECKING:
@@ -49,10 +49,6 @@ def merge(results: Sequence[RuleResult], experiments: Experiments, submission: S
             if result.status is Status.NOT_APPLICABLE and result.reason == EXPERIMENT_ONLY:
                 merged[result.rule] = replace(result, status=Status.CLEAR, reason="")
     return tuple(merged[result.rule] for result in results)
-
-
-EXPERIMENT_ONLY = "what the specific rules of C1 do not name takes an experiment to find"
-"""What ``causal-dependence`` says of itself where only an experiment can tell."""
 
 
 def _rule_for(failure: Failure, results: dict[str, RuleResult]) -> str | None:

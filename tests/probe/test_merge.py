@@ -13,6 +13,7 @@ from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.probe.evidence import EvidenceError, counter_example, read_evidence, write_evidence
 from auditor.probe.experiments import Experiments, Session
 from auditor.probe.failure import failures_of
+from auditor.probe.kinds import EXPERIMENT_ONLY
 from auditor.probe.measure import Measured, measure
 from auditor.probe.merge import merge
 from auditor.probe.plan import Setup
@@ -106,6 +107,18 @@ def test_a_traced_path_is_doubted_where_the_adaptation_ran_and_nothing_moved(sub
 def test_a_traced_path_stays_where_nothing_adapted(submission: Submission) -> None:
     results = merge(static(ttt_before_score=Status.TRACED), experiments(toy.plain), submission)
     assert statuses(results) == {"ttt-before-score": Status.TRACED}
+
+
+def test_a_pass_clears_what_only_an_experiment_can_tell(submission: Submission) -> None:
+    before = tuple(
+        replace(result, status=Status.NOT_APPLICABLE, reason=EXPERIMENT_ONLY)
+        if result.rule == "causal-dependence"
+        else result
+        for result in static()
+    )
+    assert statuses(merge(before, experiments(toy.sliding), submission)) == {}
+    not_engaged = replace(experiments(toy.sliding), expected=("test-time training",))
+    assert merge(before, not_engaged, submission) == before
 
 
 def test_what_did_not_run_changes_nothing(submission: Submission) -> None:
