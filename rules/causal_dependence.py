@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from auditor.audited import Audited
 from auditor.findings import Condition, RuleResult, Severity, Status
 from auditor.flow_rule import FlowRule
+from auditor.probe.kinds import EXPERIMENT_ONLY
 from auditor.rule import Example, Ruling
 from rules._scripts import EVALUATE, scoring, script
 
