@@ -10,19 +10,20 @@ from auditor.sweep.repository import Change
 RECORDS = "records"
 """The folder that holds the tracks; one below them is one submission."""
 _MARKS = frozenset({"submission.json", "train_gpt.py"})
-"""Outside of the records, a folder with one of these is a submission in the wrong place."""
+"""Outside of the records, a folder with one of these may be a submission in the wrong place."""
 _SCRIPT = "train_gpt.py"
 
 
 def submission_folders(changes: Iterable[Change]) -> tuple[str, ...]:
     """Folders of the submissions that the changes add or alter, sorted.
 
-    ``""`` stands for a script at the repository's top, which a few pull requests change in place; it counts only where
-    there is no folder.
+    Folders outside of the records count only where there is none inside: forks bring their experiments along. ``""``
+    stands for a script at the repository's top, which a few pull requests change in place; it counts only where there
+    is no folder at all.
     """
     kept = [PurePosixPath(change.path) for change in changes if change.kind != "D"]
     folders = {folder for path in kept if (folder := record_folder(path)) is not None}
-    folders |= {_outside(path) for path in kept if _is_mark(path)}
+    folders = folders or {str(path.parent) for path in kept if _is_mark(path)}
     if not folders and PurePosixPath(_SCRIPT) in kept:
         return ("",)
     return tuple(sorted(folders))
@@ -49,7 +50,3 @@ def _is_track(name: str) -> bool:
 
 def _is_mark(path: PurePosixPath) -> bool:
     return path.name in _MARKS and len(path.parts) > 1 and RECORDS not in path.parts[:-1]
-
-
-def _outside(path: PurePosixPath) -> str:
-    return str(path.parent)

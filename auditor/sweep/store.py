@@ -122,7 +122,7 @@ class Store:
             self._database.execute(f"INSERT OR REPLACE INTO answers VALUES ({places})", (*row, *rest))  # noqa: S608
 
     def entries(self) -> Iterator[Entry]:
-        """Every submission that has an answer, by pull request, then ref and folder."""
+        """Every submission that has an answer of this version, by pull request, then ref and folder."""
         rows = self._database.execute(
             "SELECT ref, folder, pull, head, time, elsewhere, key, outcome, reason, audit, code, shape, launch, absent,"
             " seconds FROM submissions JOIN answers USING (key) ORDER BY pull IS NULL, pull, ref, folder"
@@ -130,6 +130,10 @@ class Store:
         for row in rows:
             ref, folder, pull, head, time, elsewhere, key, outcome, reason, audit, *digests, absent, seconds = row
             code, shape, launch = digests
+            try:
+                report = None if audit is None else read_audit(zlib.decompress(audit))
+            except ValueError:  # of another version of the report; the next sweep of this ref audits it again
+                continue
             yield Entry(
                 ref=ref,
                 folder=folder,
@@ -140,7 +144,7 @@ class Store:
                 key=key,
                 outcome=outcome,
                 reason=reason,
-                audit=None if audit is None else read_audit(zlib.decompress(audit)),
+                audit=report,
                 code=code,
                 shape=shape,
                 launch=launch,

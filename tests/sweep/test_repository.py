@@ -33,6 +33,7 @@ def test_folders_of_submissions() -> None:
     assert _folders(f"fork/{TRACK}/a/README.md") == (f"fork/{TRACK}/a",)
     assert _folders(f"{TRACK}/a/records/{TRACK.partition('/')[2]}/b/README.md") == (f"{TRACK}/a/{TRACK}/b",)
     assert _folders("work/submission.json", "work/notes.md", "notes/x.md") == ("work",)
+    assert _folders("work/submission.json", f"{TRACK}/a/README.md") == (f"{TRACK}/a",)
     assert _folders(f"{TRACK}/README.md", "README.md") == ()
     assert _folders("train_gpt.py", "README.md") == ("",)
     assert submission_folders([Change("D", f"{TRACK}/a/x.py"), Change("M", f"{TRACK}/b/x.py")]) == (f"{TRACK}/b",)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,21 @@ def test_a_partial_copy_is_enough(contest: Contest, tmp_path: Path) -> None:
     _, rows = _sweep(copy, tmp_path / "out", "--prs", "1")
     assert rows[1]["absent"] == ["train_seed42.log: absent from this copy of the repository"]
     assert "required-files" not in rows[1]["rules"]
+
+
+def test_reports_of_another_version_are_left_out(contest: Contest, tmp_path: Path) -> None:
+    repository = Repository(contest.folder)
+    refs = repository.refs("refs/pull/5/head")
+    path = tmp_path / "r.sqlite"
+    with Store(path) as store:
+        plan = run.plan(repository, refs, repository.commit("main"), store, run.Choice())
+        run.sweep(contest.folder, plan.tasks, store, run.Choice(), lambda _: None)
+        assert len(list(store.entries())) == 1
+    database = sqlite3.connect(path)
+    old = zlib.decompress(database.execute("SELECT audit FROM answers").fetchone()[0])
+    other = old.replace(b'"schema_version":1', b'"schema_version":0')
+    with database:
+        database.execute("UPDATE answers SET audit = ?", (zlib.compress(other),))
+    database.close()
+    with Store(path) as store:
+        assert list(store.entries()) == []
