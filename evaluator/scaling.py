@@ -15,6 +15,9 @@ from msgspec.structs import replace
 
 from evaluator.settings import AdaptSettings, EvalPreset, ScoringSettings, WindowSettings
 
+_COUNTS = frozenset({"prefix_documents", "global_chunk"})
+"""Settings of published systems that count documents or tokens of the stream."""
+
 
 def scale(preset: EvalPreset, positions: int, context_len: int | None) -> tuple[EvalPreset, tuple[str, ...]]:
     """``preset`` for a stream of ``positions`` positions and a model trained on ``context_len`` of them.
@@ -37,6 +40,11 @@ def scale(preset: EvalPreset, positions: int, context_len: int | None) -> tuple[
     new = replace(scoring, windows=windows, chunk=chunk, ttt=ttt, gradient_rows=rows, micro_batch=batch)
     notes += _differences(scoring, new)
     published = preset.published
+    if published is not None and share < 1:
+        counts = _COUNTS & published.settings.keys()
+        smaller = {name: max(round(published.settings[name] * share), 1) for name in counts}
+        notes += [f"{name} {published.settings[name]:,} -> {value:,}" for name, value in sorted(smaller.items())]
+        published = replace(published, settings={**published.settings, **smaller})
     if published is not None and "buckets" in published.settings and share < 1:
         full = int(published.settings["buckets"])
         buckets = 2 ** max(round(math.log2(full * share)), 0)

@@ -72,6 +72,34 @@ class AdaptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("clip must be positive")
 
 
+class DocumentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Test-time training of low-rank adapters, document by document (systems.md 5.3 and 5.4).
+
+    Attributes:
+        batch: documents per forward pass.
+        rank: of the adapters.
+        alpha: their output is scaled by ``alpha / rank``.
+        lr, betas, weight_decay: of AdamW.
+        chunks: (limit, length): chunks that begin before position ``limit`` of a document have ``length`` positions.
+        last_chunk: length of the later ones.
+        seed: of the initial adapters, the same for each document.
+    """
+
+    batch: int = 24
+    rank: int = 80
+    alpha: float = 144.0
+    lr: float = 7.5e-5
+    betas: tuple[float, float] = (0.0, 0.99)
+    weight_decay: float = 0.5
+    chunks: tuple[tuple[int, int], ...] = ((256, 16), (2000, 32))
+    last_chunk: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.rank, self.last_chunk, *(length for _, length in self.chunks)) < 1 or self.lr <= 0:
+            raise ValueError("batch, rank, chunk lengths and lr must be positive")
+
+
 class MixerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which mixer stands between the network and the score, with the mixer's own settings."""
 
@@ -88,7 +116,8 @@ class ScoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             window.
         micro_batch: windows per forward pass. The one shape that every forward pass has: other shapes give other bits.
         gradient_rows: sequences per gradient term; the one shape of every backward pass.
-        ttt: test-time training, or None.
+        ttt: test-time training of the model, or None.
+        documents: test-time training of adapters per document, or None; windows then give its longest context.
         mixer: the mixer.
     """
 
@@ -97,6 +126,7 @@ class ScoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     micro_batch: int = 32
     gradient_rows: int = 2
     ttt: AdaptSettings | None = None
+    documents: DocumentSettings | None = None
     mixer: MixerSettings = MixerSettings()
 
     def __post_init__(self) -> None:
@@ -105,6 +135,8 @@ class ScoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"chunk {self.chunk} must be a multiple of the stride {self.windows.stride} "
                 f"and at least one window of {self.windows.length}"
             )
+        if self.documents and (self.ttt or self.windows.plan != "W-C"):
+            raise ValueError("documents go with plan W-C and without ttt")
         if self.micro_batch < 1 or self.gradient_rows < 1:
             raise ValueError("micro_batch and gradient_rows must be positive")
 

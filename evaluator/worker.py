@@ -24,7 +24,8 @@ from evaluator.mixer.base import Int32, Mixer
 from evaluator.processes import die_with_parent
 from evaluator.refusal import Refused, refusing
 from evaluator.scoring.adapt import Adapter
-from evaluator.scoring.loop import Predictor, score_stream
+from evaluator.scoring.documents import Documents
+from evaluator.scoring.loop import Predictor, proven_chunks, score_stream
 from evaluator.scoring.network import Network
 from evaluator.scoring.ranks import Ranks
 from evaluator.scoring.uniform import Uniform
@@ -114,8 +115,23 @@ def run(job: Job, ranks: Ranks) -> None:
             emit(job.events, Underway(position, stream.positions))
 
     network: Predictor
+    documents: Documents | None = None
     if model is None:
         network = Uniform(stream.tokens, plan, vocab_size)
+    elif settings.documents:
+        chunks = plan.chunks(settings.chunk)
+        network = documents = Documents(
+            model,
+            stream.tokens,
+            plan,
+            stream.starts,
+            settings.documents,
+            ranks,
+            hints=hints,
+            entropy=needs_entropy,
+            rows=[int(plan.first[chunks[number][0]]) for number in proven_chunks(len(chunks))],
+            on_batch=underway,
+        )
     else:
         network = Network(
             model,
@@ -162,8 +178,8 @@ def run(job: Job, ranks: Ranks) -> None:
                 credited_bytes=int((covered * stream.credited).sum()),
                 phases={"read": read, **asdict(phases)},
                 sums=[(proof.position, proof.mass, proof.target_error) for proof in proofs],
-                steps=adapter.steps if adapter else 0,
-                adapted=adapter.adapted if adapter else 0,
+                steps=adapter.steps if adapter else documents.steps if documents else 0,
+                adapted=adapter.adapted if adapter else documents.adapters.adapted if documents else 0,
             ),
         )
 

@@ -103,10 +103,15 @@ class GPT(nn.Module):
         x = rms_norm(x, self.config.norm_eps)
         return x if self.head_proj is None else self.head_proj(x)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Softcapped logits float32 [..., V] of hidden states [..., E]; the cap is computed in float32."""
+    def logits(self, hidden: Tensor, offset: Tensor | None = None) -> Tensor:
+        """Softcapped logits float32 [..., V] of hidden states [..., E]; the cap is computed in float32.
+
+        ``offset`` float32 [..., V], an adapter's output, is added before the cap.
+        """
         head = self.tok_emb if self.lm_head is None else self.lm_head
         z = nn.functional.linear(hidden, head.weight.to(hidden.dtype)).float()
+        if offset is not None:
+            z = z + offset
         if self.softcap is not None:
             capped: Tensor = self.softcap(z)
             return capped

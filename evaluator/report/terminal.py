@@ -112,8 +112,10 @@ def settings_line(card: Scorecard) -> str:
     """The scoring settings in a line."""
     if card.scoring is None:
         return ""
-    w, ttt = card.scoring.windows, card.scoring.ttt
+    w, ttt, documents = card.scoring.windows, card.scoring.ttt, card.scoring.documents
     line = f"{w.plan} windows {w.length}/{w.stride}, chunk {card.scoring.chunk:,}, mixer {card.scoring.mixer.name}"
+    if documents is not None:
+        return f"{line}, adapters of rank {documents.rank} per document, lr {documents.lr:g}"
     if ttt is None:
         return f"{line}, no test-time training"
     return f"{line}, {ttt.optimizer} lr {ttt.lr:g} {ttt.schedule}, {ttt.epochs} epochs per scored chunk"

@@ -92,7 +92,7 @@ def score_stream(
     """
     phases, proofs = Phases(), []
     chunks = network.plan.chunks(chunk)
-    proven = set(np.linspace(0, len(chunks) - 1, min(PROOFS, len(chunks))).round().astype(int).tolist())
+    proven = set(proven_chunks(len(chunks)))
     with ThreadPoolExecutor(1) as ahead:
         for number, windows in enumerate(chunks):
             stop = int(network.plan.stop[windows[-1]])
@@ -125,6 +125,12 @@ def score_stream(
                 adapter.adapt(scored)
             _lap(phases, "adapt", clock)
     return phases, proofs
+
+
+def proven_chunks(chunks: int) -> list[int]:
+    """Numbers of the chunks at whose first position the whole distribution is summed up."""
+    spread: list[int] = np.linspace(0, chunks - 1, min(PROOFS, chunks)).round().astype(int).tolist()
+    return spread
 
 
 def _lap(phases: Phases, phase: str, since: float) -> float:

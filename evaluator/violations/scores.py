@@ -26,7 +26,7 @@ class Scores:
     Attributes:
         nll: the first score of each position, int64 ``(T,)``.
         total, scored, credited_bytes: sums over all scores.
-        position: one past the last position entered.
+        position: positions entered so far, in whatever order.
         masses: position, ``sum_v p(v)`` and ``|p(target) - exp(-nll)|`` of each sample.
     """
 
@@ -63,7 +63,7 @@ class Scores:
         self.total += int(units.sum())
         self.scored += len(units)
         self.credited_bytes += int(self.credited[here].sum(dtype=np.int64))
-        self.position = max(self.position, here.stop)
+        self.position += int(fresh.sum())
         reports = self.position * _REPORTS // len(self.credited)
         if reports > self._reported:
             self._reported = reports

@@ -13,8 +13,9 @@ import torch.nn.functional as F  # noqa: N812
 
 from evaluator.ledger import QUANTUM
 from evaluator.scoring.windows import plan_windows
-from evaluator.settings import AdaptSettings, Published, ScoringSettings, WindowSettings
+from evaluator.settings import AdaptSettings, DocumentSettings, Published, ScoringSettings, WindowSettings
 from evaluator.violations.hashed import WIDTHS
+from evaluator.violations.hints import WIDTH, find_hints
 from evaluator.violations.run import PublishedRun, run_published
 from evaluator.violations.scores import Scores
 from evaluator.violations.systems.pr940 import PRIMES
@@ -141,3 +142,52 @@ def test_940_trains_in_a_first_pass_and_scores_with_cold_tables_on_each_rank_in_
     assert scores.total * QUANTUM == pytest.approx(total, abs=1e-3)
     assert max(mass for _, mass, _ in scores.masses) > 2
     assert all(error < 1e-9 for _, _, error in scores.masses)
+
+
+def run_2140(tokens: Stream, **settings: Any) -> Scores:
+    """Documents begin with token 1."""
+    documents = DocumentSettings(batch=2, rank=2, alpha=4.0, lr=0.02, chunks=((8, 4),), last_chunk=8)
+    scoring = ScoringSettings(WindowSettings("W-C", LENGTH, STRIDE), LENGTH, documents=documents)
+    credited = np.ones(len(tokens) - 1, np.uint16)
+    scores = Scores(credited, lambda _: None)
+    run = PublishedRun(model(), VOCAB, tokens, credited, plan_windows(scoring.windows, len(credited)), scoring, scores)
+    chosen = {"prefix_documents": 2, "global_chunk": 2 * LENGTH, "global_lr": 0.1, "ranks": RANKS, **settings}
+    run_published(run, Published("pr2140", {"C1": "x"}, "x", settings=chosen))
+    return scores
+
+
+def test_2140_lets_later_documents_change_what_earlier_ones_score() -> None:
+    rng = np.random.default_rng(6)
+    lengths = (6, 9, 30, 40, 12)
+    tokens = np.concatenate([[1, *rng.integers(2, VOCAB, n - 1)] for n in lengths]).astype(np.uint16)
+    first = run_2140(tokens)
+    assert first.exactly_once
+    assert all(mass == pytest.approx(1, abs=1e-9) and error < 1e-9 for _, mass, error in first.masses)
+
+    later = sum(lengths[:3]) + 1
+    rewritten = tokens.copy()
+    rewritten[later:] = np.where(tokens[later:] == 1, 1, rng.integers(2, VOCAB, len(tokens) - later))
+    changed = np.abs(run_2140(rewritten).nll - first.nll)[: later - 1] * QUANTUM > 1e-6
+    assert changed[: sum(lengths[:2]) - 1].any()  # the shortest documents, scored last
+
+    alone = run_2140(tokens, prefix_documents=0)
+    assert np.abs(alone.nll - first.nll).max() * QUANTUM > 1e-4  # the global phase trains the weights
+
+
+def test_2140_hints_are_the_favourite_of_the_last_fifteen_tokens() -> None:
+    rng = np.random.default_rng(2)
+    tokens = np.tile(rng.integers(2, VOCAB, 20), 6).astype(np.uint16)
+    tokens[rng.random(len(tokens)) < 0.02] = 3
+    ids = [int(tokens[1]), *tokens[1:].tolist()]  # the published ring begins with the first target, twice
+    followers: dict[tuple[int, ...], Counter[int]] = {}
+    hints = find_hints(tokens, 0.8)
+    for position in range(len(tokens) - 1):
+        context = tuple(ids[max(position + 1 - WIDTH, 0) : position + 1])
+        hint = -1
+        if len(context) == WIDTH:
+            seen = followers.setdefault(context, Counter())
+            if seen and max(seen.values()) / seen.total() >= 0.8:
+                hint = max(seen, key=lambda token: seen[token])
+            seen[ids[position + 1]] += 1
+        assert hints[position] == hint
+    assert (hints == tokens[1:]).sum() > 30
