@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from auditor.submission import Source
 
 _SCORE = re.compile(r"bpb|loss|nll|bits|ppl|perplexity|score|result|eval|final", re.IGNORECASE)
+_DIAGNOSTIC = re.compile(r"[\"'][^\"']*(?:\bdiag|diagnostic|\bdebug|\bsample_)", re.IGNORECASE)
+Places = tuple[tuple[str, int], ...]
 _SIMPLE = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)
 _SAME = 6e-5
 """Bits per byte: claims are quoted to four digits."""
@@ -42,14 +44,43 @@ def is_about_a_score(audited: Audited, evidence: Evidence) -> bool:
     return not printed or any(_SCORE.search(text) for text in printed)
 
 
+def is_in_a_claimed_score(audited: Audited, evidence: Evidence) -> bool:
+    """Whether a statement that prints a claimed score, by its label, prints what carries the evidence.
+
+    Where no statement is known to print a claimed score, any may that is no diagnostic by its own words.
+    """
+    labels = sorted(claimed_labels(audited))
+    printed = re.compile(rf"[\"'\s](?:{'|'.join(map(re.escape, labels))})(?![\w-])") if labels else None
+
+    def texts(places: Places) -> list[str]:
+        return [_statement_at(audited, file, line) for file, line in places]
+
+    def speaks_of_a_score(places: Places) -> bool:
+        return not any(_DIAGNOSTIC.search(text) for text in texts(places))
+
+    def claims(places: Places) -> bool:
+        if printed is None or not any(printed.search(text) for text in texts(places)):
+            return False
+        return speaks_of_a_score(places) or any(_DIAGNOSTIC.search(f'"{label}') for label in labels)
+
+    for is_meant in (claims, speaks_of_a_score):
+        if any(map(is_meant, audited.flow.prints)):
+            return not evidence.prints or any(map(is_meant, evidence.prints))
+    return True
+
+
 def _statement(audited: Audited, step: Step) -> str:
     """The text of a step with the lines that its statement goes on for."""
-    source = audited.submission.sources.get(step.file)
+    return _statement_at(audited, step.file, step.line) or step.text
+
+
+def _statement_at(audited: Audited, file: str, line: int) -> str:
+    source = audited.submission.sources.get(file)
     if source is None:
-        return step.text
-    starting = [node for node in ast.walk(source.syntax) if isinstance(node, _SIMPLE) and node.lineno == step.line]
-    last = max((node.end_lineno or step.line for node in starting), default=step.line)
-    return "\n".join(source.lines[step.line - 1 : last])
+        return ""
+    starting = [node for node in ast.walk(source.syntax) if isinstance(node, _SIMPLE) and node.lineno == line]
+    last = max((node.end_lineno or line for node in starting), default=line)
+    return "\n".join(source.lines[line - 1 : last])
 
 
 def claimed_labels(audited: Audited) -> frozenset[str]:

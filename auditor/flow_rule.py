@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from auditor.audited import Audited
-from auditor.claim import is_about_a_score, is_printed_before, is_withdrawn
+from auditor.claim import is_about_a_score, is_in_a_claimed_score, is_printed_before, is_withdrawn
 from auditor.findings import Finding, RuleResult, Status
 from auditor.rule import Rule
 
@@ -65,6 +65,8 @@ def _bearing(audited: Audited, evidence: Evidence) -> Evidence:
         return replace(evidence, dormant=True, message=f"{evidence.message}; the score is retracted")
     if is_printed_before(audited, evidence):
         return replace(evidence, dormant=True, message=f"{evidence.message}; the claimed score was printed before")
+    if not is_in_a_claimed_score(audited, evidence):
+        return replace(evidence, dormant=True, message=f"{evidence.message}; no claimed score carries it")
     if not is_about_a_score(audited, evidence):
         # Probes and other diagnostics may learn from what they measure; that they do is no score.
         return replace(evidence, certainty=type(evidence.certainty)(Status.SUSPECTED.value))

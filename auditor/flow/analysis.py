@@ -6,7 +6,7 @@ import dataclasses
 import re
 import sys
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from auditor.findings import Step
@@ -140,12 +140,17 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
         if (per_byte and not counts_bytes) or (fact.kind == "train" and not _is_unpaid(engine, fact)):
             continue
         name, evidence = _evidence(engine, sources, fact, report, stack)
+        evidence = dataclasses.replace(evidence, prints=_places(engine.carried[fact]))
         if fact.mark is not None and fact.kind == "conflict":
             used.add((fact.mark.site, fact.mark.kind))
         key = (evidence.file, evidence.line)
         known = found.setdefault(name, {}).get(key)
+        if known is not None:
+            evidence = dataclasses.replace(evidence, prints=(*known.prints, *evidence.prints))
         if known is None or (known.certainty is Certainty.SUSPECTED and evidence.certainty is Certainty.TRACED):
             found[name][key] = evidence
+        else:
+            found[name][key] = dataclasses.replace(known, prints=evidence.prints)
     legal = {key: mark for key, mark in engine.updates.items() if key not in used and mark.kind != "calibration"}
     warmups = tuple(_unused(sources, mark, _WARM_UP) for key, mark in legal.items() if key not in engine.used)
     adaptations = tuple(_unused(sources, mark, _ADAPTS) for key, mark in legal.items() if key in engine.used)
@@ -155,10 +160,15 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
         **{name: tuple(items.values()) for name, items in found.items()},
         warmups=warmups,
         adaptations=adaptations,
+        prints=_places(engine.printed),
         reports=len(engine.scores),
         unanalysed=tuple(engine.reasons),
         steps=engine.steps,
     )
+
+
+def _places(prints: Iterable[tuple[Site, ...]]) -> tuple[tuple[tuple[str, int], ...], ...]:
+    return tuple(tuple((site.file, site.line) for site in place) for place in prints)
 
 
 def _is_unpaid(engine: Auditing, fact: Fact) -> bool:

@@ -497,7 +497,7 @@ class Arrays(Engine):
         if isinstance(index, Array) and value.prov.flags & P.NLL and owner.prov.flags & P.NLL:
             value = self.chosen(index, value, value, owner)
         prov = self.deep(value)
-        learned = self.learned(index, "table")
+        learned = self.learned(index, "table", owner)
         prov = self.lattice.merge(prov, self.keyed_by_training(index))
         if learned is not None and owner.prov.flags & _ACTIVATION and not owner.role:
             # An edit of what the model has just computed is no statistic; at the target's own entry it is an answer.
@@ -541,12 +541,21 @@ class Arrays(Engine):
             return prov
         return self.lattice.change(prov, regions=(), tokens=(), reads=(), flags=prov.flags & ~(P.VAL | P.HASHED))
 
-    def learned(self, index: Value, kind: str) -> Provenance | None:
-        """The mark that a write by a key made of validation tokens leaves."""
+    def learned(self, index: Value, kind: str, owner: Value | None = None) -> Provenance | None:
+        """The mark that a write by a key of validation tokens leaves; none in what is made anew for each window."""
         key = self.deep(index)
+        if isinstance(owner, Array | Dict) and self._is_fresh(owner, key.deps):
+            return None
         if not key.flags & P.VAL or not key.regions or key.flags & (P.WEIGHTS | P.NLL | P.PROBABILITY):
             return None  # not a key of tokens
         return self.lattice.make(marks=[Mark(kind, key.regions, self.lattice.site, self.stack(), self.phase)])
+
+    def _is_fresh(self, owner: Array | Dict, deps: P.Deps) -> bool:
+        """Whether a table was made in the loop whose iteration chose the window that is entered into it."""
+        root: Array | Dict = owner
+        while isinstance(root, Array) and root.base is not None:
+            root = root.base
+        return any(loop.iteration in deps and root.birth > loop.birth for loop in self.loops)
 
     def keyed_by_training(self, index: Value) -> Provenance:
         """What a write by a key made of training tokens leaves."""

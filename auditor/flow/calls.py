@@ -77,6 +77,9 @@ class Calls(Expressions):
         self._replacing: set[int] = set()
         self.opaque: dict[Site, str] = {}
         self.reported: dict[Fact, tuple[Site, tuple[Site, ...], bool]] = {}
+        self.printed: dict[tuple[Site, ...], None] = {}
+        """Where scores are printed: the last calls on the way, and the statement."""
+        self.carried: dict[Fact, dict[tuple[Site, ...], None]] = {}
         self.used: set[tuple[Site, str]] = set()
         self.scores: list[tuple[Site, int]] = []
         self.updates: dict[tuple[Site, str], P.Mark] = {}
@@ -581,8 +584,11 @@ class Calls(Expressions):
         site = self.lattice.site
         stack = self.stack()
         self.scores.append((site, prov.flags))
+        place = (*stack[-2:], site)
+        self.printed[place] = None
         self.used |= {(mark.site, mark.kind) for mark in prov.marks}
         for fact in prov.facts:
+            self.carried.setdefault(fact, {})[place] = None
             if fact not in self.reported or (prov.flags & P.BYTES and not self.reported[fact][2]):
                 self.reported[fact] = (site, stack, bool(prov.flags & P.BYTES))
 

@@ -28,6 +28,7 @@ class Evidence:
         path: from the validation tokens to the reported score, in order.
         certainty: traced or suspected.
         dormant: the code is there but off under the launch configuration; only with ``all_flags``.
+        prints: where scores that carry it are printed: the last calls on the way and the statement, each (file, line).
         per_row: for state fitted per batch, whether each row has its own; None when unknown or meaningless.
     """
 
@@ -38,6 +39,7 @@ class Evidence:
     certainty: Certainty
     dormant: bool = False
     per_row: bool | None = None
+    prints: tuple[tuple[tuple[str, int], ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class FlowFacts:
         warmups: something learned from validation tokens that no reported score uses (3.13).
         adaptations: something learned from validation tokens and then scored only others: score-first, for the record.
         train_reads_at_eval: training shards are read after the artifact was written (3.18).
+        prints: where any score is printed, as in :class:`Evidence`.
         reports: number of places where a score is reported; 0 means that nothing of the above can be called clear.
         unanalysed: what could not be followed, and why.
     """
@@ -79,6 +82,7 @@ class FlowFacts:
     warmups: tuple[Evidence, ...] = ()
     adaptations: tuple[Evidence, ...] = ()
     train_reads_at_eval: tuple[Evidence, ...] = ()
+    prints: tuple[tuple[tuple[str, int], ...], ...] = ()
     reports: int = 0
     unanalysed: tuple[str, ...] = ()
     steps: int = field(default=0, compare=False)

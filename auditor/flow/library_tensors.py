@@ -107,7 +107,7 @@ def _in_place(call: LibraryCall) -> Value:
         position = 1 if call.name in {"index_put_", "put_"} else 2
         key = call.arg(position, "index", "indices")
     if key is not None:
-        learned = engine.learned(key, "table")
+        learned = engine.learned(key, "table", owner)
         if learned is not None:
             prov = engine.lattice.union(engine.without_tokens(engine.prov_of(call.args[3:])), learned)
         prov = engine.lattice.merge(prov, engine.keyed_by_training(key))

@@ -245,6 +245,25 @@ def _mode(call: LibraryCall) -> Value | None:
     return call.owner if isinstance(call.owner, Instance) else None
 
 
+def _train(call: LibraryCall) -> Value | None:
+    """``model.train()`` and ``model.eval()``: from here on every module of it knows whether it is being trained."""
+    engine = call.engine
+    mode = call.args[1] if len(call.args) > 1 else engine.const(call.name == "train")
+    todo: list[tuple[Value | None, int]] = [(call.owner, 0)]
+    seen: set[int] = set()
+    while todo:
+        value, depth = todo.pop()
+        if value is None or id(value) in seen or depth > 8:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Instance):
+            engine.set_attribute(value, "training", mode)
+            todo += [(part, depth + 1) for part in value.attrs.values() if isinstance(part, Instance | Seq | Union)]
+        elif isinstance(value, Seq | Union):
+            todo += [(part, depth + 1) for part in engine.parts(value)]
+    return _mode(call)
+
+
 # -- gradients and optimisers ----------------------------------------------------------------------------------------
 
 
@@ -360,7 +379,7 @@ METHODS: dict[str, Model] = {
     "state_dict": _state_dict, "load_state_dict": _load_state_dict, "register_buffer": _register,
     "register_parameter": _register, "add_module": _register, "register_forward_hook": _hook,
     "register_forward_pre_hook": _hook, "remove": _remove, "apply": _apply,
-    **dict.fromkeys(("train", "eval", "requires_grad_", "module"), _mode),
+    **dict.fromkeys(("train", "eval"), _train), **dict.fromkeys(("requires_grad_", "module"), _mode),
     "backward": _backward, "zero_grad": _zero_grad, "step": _step, "scale": _scale,
 }  # fmt: skip
 
