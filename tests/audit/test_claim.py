@@ -68,3 +68,32 @@ def test_other_printed_quantities_are_no_score(tmp_path: Path, printed: str, abo
     )
     evidence = Evidence("trained", "train_gpt.py", 2, path, Certainty.TRACED)
     assert is_about_a_score(Audited(read_submission(folder)), evidence) is about
+
+
+DIAGNOSED = """import copy
+    adapted = copy.deepcopy(model)
+    adapt(adapted, val_tokens)
+    seen_loss, seen_bpb = evaluate(adapted, val_tokens, base_bytes)
+    print(f"{label} val_loss:{seen_loss:.4f} val_bpb:{seen_bpb:.4f}")"""
+
+
+@pytest.mark.parametrize(
+    ("label", "claimed", "status"),
+    [
+        ("after_seeing_it", 1.2204, Status.CLEAR),
+        ("after_seeing_it", 1.1111, Status.TRACED),
+        ("DIAGNOSTIC after_seeing_it", 1.3333, Status.CLEAR),
+        ("after_seeing_it", 1.3333, Status.TRACED),
+    ],
+    ids=["another score is claimed", "it is claimed", "a diagnostic, none is known", "a score, none is known"],
+)
+def test_only_a_claimed_score_accuses(tmp_path: Path, label: str, claimed: float, status: Status) -> None:
+    code = script(helpers=ADAPT, before_scoring=DIAGNOSED.replace("{label}", label))
+    printed = f"{label} val_loss:1.8761 val_bpb:1.1111\n"
+    folder = write(
+        tmp_path / "a",
+        {"train_gpt.py": code, "train.log": log(extra=printed), "submission.json": metadata(val_bpb=claimed)},
+    )
+    rule = audit(folder, rules=[BY_ID["ttt-before-score"]]).rules[0]
+    assert rule.status is status
+    assert rule.findings

@@ -155,3 +155,55 @@ def test_hooks_see_a_model_that_a_callable_runs() -> None:
             plain_eval("final", unpack(h), h, val, table)
     """
     assert accusations(analysed(program(text))) == {"prequant_updates"}
+
+
+CLIP = """
+class Clipped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(64, 64)
+        self.largest = None
+
+    def forward(self, z):
+        y = self.inner(z)
+        if GUARD:
+            self.largest = y.abs().amax()
+        return y
+
+
+class Guarded(GPT):
+    def __init__(self, h):
+        super().__init__(h)
+        self.blocks = nn.ModuleList([Clipped() for _ in range(3)])
+
+
+def run(h, model, val, table):
+    model = Guarded(h)
+    for step in range(100):
+        model.eval()
+        plain_eval("step", model, h, val, table)
+        model.train()
+        for module in model.modules():
+            if isinstance(module, Clipped) and module.largest is not None:
+                module.inner.weight.data *= 10.0 / module.largest
+    pack(model)
+    model = Guarded(h)
+    model.load_state_dict(torch.load("final_model.pt"))
+    plain_eval("final", model, h, val, table)
+"""
+
+
+@pytest.mark.parametrize(("guard", "found"), [("self.training", set()), ("True", {"prequant_updates"})])
+def test_a_module_knows_whether_it_is_being_trained(guard: str, found: set[str]) -> None:
+    assert accusations(analysed(program(CLIP.replace("GUARD", guard)))) == found
+
+
+def test_a_table_that_each_window_makes_anew_is_no_second_pass() -> None:
+    facts = analysed(
+        evaluation("""
+        copies = torch.zeros_like(logits)
+        copies.scatter_add_(2, x.unsqueeze(-1), torch.ones_like(x.unsqueeze(-1)).float())
+        nll = F.cross_entropy((logits + copies)[0], y[0], reduction="none")
+        """)
+    )
+    assert not facts.rescores
