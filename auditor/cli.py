@@ -85,6 +85,9 @@ def judge(
     # A cached answer writes no files.
     audit = _answer(folder, options, suppress, use_cache=not (no_cache or save_evidence))
     _print(audit, style, output)
+    if save_evidence is not None:
+        for name in audit.coverage.probe.evidence:
+            click.echo(f"counter-example: audit replay {save_evidence / name} {folder}", err=True)
     return _EXITS[audit.verdict]
 
 

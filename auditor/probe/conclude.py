@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.findings import RuleResult
@@ -25,12 +26,13 @@ def conclude(
 ) -> tuple[tuple[RuleResult, ...], Covered]:
     """Run the experiments; the results with what they proved, and what they covered."""
     experiments = run_experiments(audited, options)
+    written: list[Path] = []
     if options.evidence is not None:
-        write_evidence(options.evidence, experiments.failures, audited.submission)
-    return merge(results, experiments, audited.submission), covered(experiments)
+        written = write_evidence(options.evidence, experiments.failures, audited.submission)
+    return merge(results, experiments, audited.submission), covered(experiments, [path.name for path in written])
 
 
-def covered(experiments: Experiments) -> Covered:
+def covered(experiments: Experiments, evidence: Sequence[str] = ()) -> Covered:
     """What the experiments covered."""
     measured = [item for session in experiments.sessions for item in session.measured]
     missing = [name for name in experiments.expected if name not in experiments.engaged]
@@ -47,6 +49,7 @@ def covered(experiments: Experiments) -> Covered:
             for session, settings in zip(experiments.sessions, ("", " with small tables"), strict=False)
             for said in _checks(session, settings)
         ),
+        evidence=tuple(evidence),
     )
     engaged = (_SCORING, *experiments.engaged) if measured else ()
     return Covered(coverage, engaged, sum(session.cpu_seconds for session in experiments.sessions))

@@ -142,6 +142,7 @@ class ProbeCoverage(msgspec.Struct, frozen=True):
         tier: isolation that was in force.
         executions: runs of the code, forked calls included.
         checks: what was measured, one sentence each.
+        evidence: names of the counter-examples that were written, where a folder for them was given.
     """
 
     ran: bool
@@ -149,6 +150,7 @@ class ProbeCoverage(msgspec.Struct, frozen=True):
     tier: str = ""
     executions: int = 0
     checks: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
 
 
 class Coverage(msgspec.Struct, frozen=True):
