@@ -53,7 +53,7 @@ _KNOBS: tuple[tuple[str, str], ...] = (
     # Kernels that only a GPU runs; the code beside them says the same.
     (r"FUSED_CE_ENABLED|USE_FUSED_CE|FUSED_CE|\w*FUSED_MLP\w*|COMPILE_SHAPE_WARMUP|COMPILE_ENABLED", "0"),
     (r"EVAL_COMPILE_ENABLED|\w*SHAPE_WARMUP\w*", "0"),
-    (r"FLA_USE_NAIVE", "1"),
+    (r"FLA_USE_NAIVE", "0"),
     # Names of this run.
     (r"RUN_ID", "probe"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from auditor.probe.inside.holders import holders, overwrite
 from auditor.probe.inside.shims.attention import flash_attn_func, flash_attn_varlen_func
+from auditor.probe.inside.shims.recurrence import CausalLayer
 from auditor.probe.inside.tap import may_be_losses
 from auditor.probe.inside.workplace import Snapshot
 from auditor.probe.streams import byte_counts, periodic_stream
@@ -53,6 +55,16 @@ def test_packed_sequences_do_not_see_each_other_and_padding_is_zero() -> None:
     assert not out[7:].any()
 
 
+def test_recurrent_stand_in_is_causal() -> None:
+    layer = CausalLayer(hidden_size=16, num_heads=4, mode="chunk")
+    x = torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(2))
+    changed = x.clone()
+    changed[:, 4:] = 0
+    before, after = layer(x)[0], layer(changed)[0]
+    assert torch.equal(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+
+
 def test_streams_are_found_through_objects_and_overwritten_in_place() -> None:
     class Data:
         def __init__(self, tokens: object) -> None:
@@ -68,10 +80,8 @@ def test_streams_are_found_through_objects_and_overwritten_in_place() -> None:
     assert array.tolist() == other[:90].tolist()
 
 
-def test_snapshot_restores_files_folders_and_their_identity(tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path))
+def test_snapshot_restores_files_folders_and_their_identity(tmp_path: Path) -> None:
+    folder = tmp_path
     (folder / "kept").write_text("before")
     (folder / "gone").write_text("g")
     (folder / "sub").mkdir()

@@ -34,10 +34,12 @@ def main() -> None:
     from auditor.probe.inside import shims
     from auditor.probe.inside.children import adopt_orphans
     from auditor.probe.inside.serving import Server
+    from auditor.probe.inside.shims import recurrence
 
+    caveats = [recurrence.CAVEAT] if recurrence.is_needed(job.setup.preload) else []
     shims.install_all()
     adopt_orphans()
-    server = Server(job, base)
+    server = Server(job, base, caveats)
     answer = server.serve() | {"recordings": server.meta}
     text = np.frombuffer(json.dumps(answer, allow_nan=False).encode(), np.uint8)
     send(None, {**server.arrays, "meta": text})

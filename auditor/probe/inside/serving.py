@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,14 @@ class Server:
         meta, arrays: recordings so far, as JSON and arrays named ``NUMBER.NAME``.
     """
 
-    def __init__(self, job: Job, base: Path) -> None:
-        """``base`` is the server's own folder; runs live beside it."""
+    def __init__(self, job: Job, base: Path, problems: Sequence[str] = ()) -> None:
+        """``base`` is the server's own folder; runs live beside it. ``problems`` are known before anything runs."""
         self._job = job
         self._base = base
         self._setup = job.setup
         self._workplace = Workplace(base.parent / "run", job.setup)
         self._budget = job.budget
-        self._problems: list[str] = []
+        self._problems = list(problems)
         self.meta: list[dict[str, Any]] = []
         self.arrays: dict[str, Any] = {}
 

@@ -18,6 +18,7 @@ _SURFACES = (
     "distributed",
     "compression",
     "threads",
+    "recurrence",
     "programs",
 )
 
