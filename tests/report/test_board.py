@@ -26,6 +26,7 @@ from auditor.sweep.store import Store
 
 COUNT = 230
 LATE = entry("train-wallclock", Status.TRACED, fact("trained for 640 s"), condition=Condition.TIME)
+LONG = entry("byte-mixture-not-token-normalised", Status.NOT_ANALYSABLE, reason="cannot follow")
 DOUBT = entry("ngram-target-in-key", Status.NOT_ANALYSABLE, reason="cannot follow")
 QUIET = entry("ngram-target-in-key", Status.CLEAR)
 
@@ -37,7 +38,7 @@ def _answer(number: int) -> Answer:
         return Answer(key, "failed", f"RuntimeError: {HOSTILE}")
     verdict, rules = (
         (Verdict.VIOLATION, (LATE,)),
-        (Verdict.NEEDS_REVIEW, (DOUBT,)),
+        (Verdict.NEEDS_REVIEW, (DOUBT, LONG)),
         (Verdict.CLEAR, (QUIET,)),
     )[number % 3]
     audit = document(verdict, rules, name=f"Model {number}")
