@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+import uuid
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,7 +20,9 @@ import small
 import torch
 from loading import load_module
 
-from reference_model import GPT
+from evaluator.scoring.lora import DocumentAdapters
+from evaluator.violations.hints import find_hints
+from reference_model import GPT, schedule
 
 
 class AsOriginal(torch.nn.Module):
@@ -93,7 +96,84 @@ def score_first(module: ModuleType, args: Any, net: AsOriginal, tokens: torch.Te
     return float(module.eval_val_sliding_ttt(args, net, 0, 1, CPU, data, small.STRIDE)[0])
 
 
-EVALUATIONS = {398: train_then_score, 779: chunks_and_mixer, 940: train_then_score, 1477: score_first}
+class Phased(AsOriginal):
+    """What #2140's functions ask of a model."""
+
+    def __init__(self, inner: GPT) -> None:
+        super().__init__(inner)
+        config, steps = inner.config, schedule(inner.config)
+        self.looping_active = True
+        self.encoder_indices, self.decoder_indices = list(steps.encoder), list(steps.decoder)
+        self.qo_bank = torch.zeros(1, config.model_dim)
+        self.tok_emb = SimpleNamespace(num_embeddings=config.vocab_size, embedding_dim=config.model_dim)
+
+    @property
+    def blocks(self) -> Any:
+        """Head counts."""
+        config = self.inner.config
+        attention = SimpleNamespace(num_heads=config.num_heads, num_kv_heads=config.num_kv_heads)
+        return [SimpleNamespace(attn=attention)] * config.num_layers
+
+    def forward(  # type: ignore[override]
+        self, tokens: torch.Tensor, targets: torch.Tensor, cu_seqlens: torch.Tensor, max_seqlen: int
+    ) -> Any:
+        """Mean cross-entropy of a packed row."""
+        starts = torch.zeros_like(tokens, dtype=torch.bool)
+        starts[0, cu_seqlens[cu_seqlens < tokens.shape[1]].long()] = True
+        return self.inner(tokens, targets, starts)
+
+
+class TheirAdapters(DocumentAdapters):
+    """Our hooks with the original's adapter modules behind them."""
+
+    def __init__(self, model: GPT, theirs: Any) -> None:
+        self.model, self._step, self._hooks = model, -1, []
+        self.places = {"key": theirs.k_loras, "out": theirs.o_loras, "mlp": theirs.mlp_loras}
+        self.head = theirs.lm_head_lora
+
+    def _delta(self, slot: tuple[str, int], x: torch.Tensor) -> Any:
+        place, step = slot
+        return self.head(x) if place == "head" else self.places[place][step](x)
+
+
+def phased(module: ModuleType, args: Any, net: AsOriginal, tokens: torch.Tensor, tables: Any) -> float:
+    """Adapters per document, one global phase, tilt."""
+    inner = small.model(small.PHASED)
+    made = module.BatchedTTTLoRA.__init__
+
+    def with_known_start(self: Any, *arguments: Any, **keywords: Any) -> None:
+        made(self, *arguments, **keywords)
+        with torch.no_grad():
+            for part in self.modules():
+                if isinstance(part, module.BatchedLinearLoRA):
+                    part.A.copy_(small.initial_adapter(part.A.shape))
+
+    module.BatchedTTTLoRA.__init__ = with_known_start
+
+    def forward(x: torch.Tensor, y: torch.Tensor, lora: Any, hint_ids: torch.Tensor) -> Any:
+        logits = TheirAdapters(inner, lora).logits(x, slice(None))
+        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+        return losses, torch.log_softmax(logits, -1).gather(-1, hint_ids[..., None])[..., 0].detach()
+
+    stream = small.documents()
+    hints = torch.from_numpy(find_hints(stream, 0.8).astype("int64"))
+    known = (hints.clamp(min=0), hints >= 0, torch.full(hints.shape, args.beta))
+    names = ("base_bytes_lut", "has_leading_space_lut", "is_boundary_token_lut")
+    data = SimpleNamespace(
+        val_tokens=torch.from_numpy(stream.astype("int64")), caseops_enabled=False, val_bytes=None,
+        **dict(zip(names, tables, strict=True)),
+    )  # fmt: skip
+    args.run_id = uuid.uuid4().hex
+    try:
+        return float(module.eval_val_ttt_phased(args, Phased(inner), CPU, data, forward, known)[0])
+    finally:
+        for file in Path("/tmp").glob(f"ttt_*_{args.run_id}"):
+            file.unlink()
+
+
+EVALUATIONS = {
+    398: train_then_score, 779: chunks_and_mixer, 940: train_then_score, 1477: score_first, 2140: phased,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

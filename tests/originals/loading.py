@@ -90,6 +90,7 @@ def load_module(script: Path) -> types.ModuleType:
     _stand_in_for_cuda()
     module = types.ModuleType("original")
     module.__file__ = str(script)
+    sys.path.insert(0, str(script.parent))
     sys.modules["original"] = module
     exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), module.__dict__)
     return module

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small
 import torch
@@ -15,12 +16,15 @@ from evaluator.ledger import QUANTUM, Ledger
 from evaluator.mixer import build_mixer
 from evaluator.scoring.adapt import Adapter
 from evaluator.scoring.loop import score_stream
+from evaluator.scoring.lora import DocumentAdapters
 from evaluator.scoring.network import Network
 from evaluator.scoring.ranks import Ranks
 from evaluator.scoring.windows import plan_windows
-from evaluator.settings import EvalPreset, load_eval_preset
+from evaluator.settings import DocumentSettings, EvalPreset, ScoringSettings, WindowSettings, load_eval_preset
 from evaluator.violations.run import PublishedRun, run_published
 from evaluator.violations.scores import Scores
+from evaluator.violations.systems import pr2140
+from reference_model import GPT
 
 TOLERANCE = 1e-4
 """Nats a token (the issue's)."""
@@ -51,6 +55,24 @@ REQUESTS: dict[int, tuple[dict[str, Any], dict[str, str]]] = {
     940: ({**_TRAINING, "ttt_freeze_blocks": 2, "ttt_epochs": 2}, {"NGRAM_CACHE": "1", "NGRAM_BUCKETS": "64"}),
     1477: ({**_TRAINING, **_LENGTHS, "ttt_freeze_blocks": 0, "ttt_momentum": 0.9, "ttt_epochs": 2}, {}),
 }
+REQUESTS[2140] = (
+    {
+        "beta": 2.625, "rank": 0, "world_size": 1, "ttt_batch_size": BATCH, "ttt_lora_rank": 4, "ttt_lora_lr": LR,
+        "ttt_local_lr_mult": 1.0, "ttt_optimizer": "adamw", "ttt_beta1": 0.0, "ttt_beta2": 0.99,
+        "ttt_weight_decay": 0.5, "ttt_grad_steps": 1, "ttt_q_lora": False, "ttt_k_lora": True, "ttt_v_lora": False,
+        "ttt_mlp_lora": True, "ttt_o_lora": True, "ttt_chunk_size": 16, "ttt_eval_seq_len": small.LENGTH,
+        "ttt_short_score_first_enabled": True, "ttt_short_score_first_steps": "24:4,60:8", "ttt_short_doc_len": 0,
+        "ttt_short_chunk_size": 0, "ttt_short_lora_enabled": False, "ttt_short_lora_rank": 4, "ttt_short_lora_lr": LR,
+        "ttt_short_beta2": 0.99, "ttt_short_weight_decay": 0.5, "ttt_train_min_doc_len": 0, "ttt_train_max_doc_len": 0,
+        "ttt_warm_start_mean_enabled": False, "ttt_warm_start_mean_doc_len": 0, "ttt_warm_start_mean_momentum": 0.0,
+        "ttt_eval_batches": "", "phased_ttt_prefix_docs": 3, "phased_ttt_num_phases": 1, "ngram_tilt_enabled": False,
+        "val_doc_fraction": 1.0, "eval_seq_len": small.LENGTH, "global_ttt_chunk_tokens": 2 * small.LENGTH,
+        "global_ttt_batch_seqs": 32, "global_ttt_lr": LR, "global_ttt_momentum": 0.9, "global_ttt_epochs": 1,
+        "global_ttt_warmup_chunks": 0, "global_ttt_warmup_start_lr": 0.0, "global_ttt_respect_doc_boundaries": True,
+        "global_ttt_grad_clip": 1.0,
+    },
+    {"TTT_LORA_ALPHA": "8", "TTT_WARM_START_A": "1"},
+)  # fmt: skip
 """Arguments and environment of each original, by pull request."""
 
 
@@ -129,3 +151,27 @@ def test_1477(answers: dict[str, dict[str, Any]]) -> None:
     score_stream(network, ledger, mixer, adapter, chunk=CHUNK, ranks=alone, on_chunk=lambda _: None)
     assert ledger.exactly_once
     check(answers, 1477, ledger.total * QUANTUM / ledger.scored)
+
+
+def test_2140(answers: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adapters with a warm ``A``, longest document first, one global phase, tilt."""
+    pytest.importorskip("triton", reason="the original imports triton")
+
+    def with_known_start(model: GPT, rows: int, settings: DocumentSettings, _generator: object) -> DocumentAdapters:
+        adapters = DocumentAdapters(model, rows, settings)
+        with torch.no_grad():
+            for a, _ in adapters.parameters.values():
+                a.copy_(small.initial_adapter(a.shape))
+        return adapters
+
+    monkeypatch.setattr(pr2140, "_new_adapters", with_known_start)
+    documents = DocumentSettings(batch=BATCH, rank=4, alpha=8.0, lr=LR, chunks=((24, 4), (60, 8)), last_chunk=16)
+    scoring = ScoringSettings(WindowSettings("W-C", small.LENGTH, small.STRIDE), CHUNK, documents=documents)
+    tokens = small.documents()
+    credited = np.ones(len(tokens) - 1, np.uint16)
+    plan, scores = plan_windows(scoring.windows, len(credited)), Scores(credited, lambda _: None)
+    run = PublishedRun(small.model(small.PHASED), small.VOCAB, tokens, credited, plan, scoring, scores)
+    settings = pr2140.Settings(prefix_documents=3, global_chunk=2 * small.LENGTH, global_lr=LR, ranks=1)
+    pr2140.run(run, settings)
+    assert scores.exactly_once
+    check(answers, 2140, scores.total * QUANTUM / scores.scored)
