@@ -20,6 +20,8 @@ WINDOWS = 4
 _QUIET = 24
 """Tokens without noise in front of a tested position, so that statistics of n-grams know what follows."""
 
+_FEW_TOKENS = 6
+"""Rewritten at the beginning of a document, so that what is adapted to one document shows at its end."""
 _TRAIN_TOKENS = 100_000
 """As many as the usual training stream has."""
 
@@ -30,8 +32,8 @@ class Change:
 
     Attributes:
         kind: ``base`` and ``repeat`` nothing, ``rewrite`` every token from ``position`` on, ``early`` the first half of
-            the first window, ``substitute`` the token at ``position``; ``train`` nothing either, but the training
-            stream is another one from the moment when the artifact is written.
+            the first window, or a few tokens from ``position`` on, ``substitute`` the token at ``position``; ``train``
+            nothing either, but the training stream is another one from the moment when the artifact is written.
         position: of 1..N; 0 where it has no meaning.
         token: the substituted token.
     """
@@ -62,14 +64,21 @@ class Design:
         """N, tokens that are predicted."""
         return len(self.tokens) - 1
 
+    @property
+    def last_document(self) -> tuple[int, int]:
+        """Where the last document's text begins, and the first token that no window shares with its first few."""
+        begin = int(np.flatnonzero(self.tokens == BOS)[-1]) + 1
+        return begin, begin + _FEW_TOKENS + self.sequence
+
     def apply(self, change: Change) -> Tokens:
         """The base stream with the change applied; marks of documents stay where they are."""
         tokens = self.tokens.copy()
         if change.kind == "rewrite":
             tokens[change.position :] = self._other(tokens[change.position :], change.position)
         elif change.kind == "early":
-            end = self.sequence // 2
-            tokens[1:end] = self._other(tokens[1:end], 0)
+            begin = change.position or 1
+            end = begin + _FEW_TOKENS if change.position else self.sequence // 2
+            tokens[begin:end] = self._other(tokens[begin:end], begin)
         elif change.kind == "substitute":
             tokens[change.position] = change.token
         return tokens
@@ -147,11 +156,14 @@ def call_changes(design: Design, positions: int | None = None) -> tuple[Change, 
         for token in candidates(design)
         if token != design.tokens[position]
     ]
+    begin, late = design.last_document
+    adapted = [Change("early", begin), Change("rewrite", late)] if late <= design.targets else []
     return (
         Change("base"),
         Change("repeat"),
         *(Change("rewrite", position) for position in rewrites),
         Change("early"),
+        *adapted,
         *substitutions,
     )
 

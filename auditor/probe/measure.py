@@ -169,14 +169,11 @@ def _reach(base: Vector, vectors: Mapping[Change, Vector | None], position: int)
 
 
 def _carried(base: Vector, vectors: Mapping[Change, Vector | None], design: Design) -> float:
-    late = [
-        position
-        for position in design.positions
-        if position > 2 * design.sequence and Change("rewrite", position) in vectors
-    ]
-    if not late:
-        return 0.0
-    return carried(base, vectors.get(Change("early")), _reach(base, vectors, min(late)))
+    """The larger of what the stream's beginning and what a document's beginning move out of reach of a window."""
+    far = [p for p in design.positions if p > 2 * design.sequence and Change("rewrite", p) in vectors]
+    begin, end = design.last_document
+    pairs = [(Change("early"), min(far, default=0)), (Change("early", begin), end)]
+    return max(carried(base, vectors.get(early), _reach(base, vectors, late)) for early, late in pairs)
 
 
 def _is_reordered(

@@ -18,7 +18,7 @@ from auditor.probe.checks import honest_changes
 from auditor.probe.design import Change
 from auditor.probe.measure import Measured, measure
 
-HONEST: list[Scorer] = [toy.plain, toy.sliding, toy.score_first, toy.exact_cache, toy.documents]
+HONEST: list[Scorer] = [toy.plain, toy.sliding, toy.score_first, toy.exact_cache, toy.documents, toy.adapted_documents]
 LEAKING: list[Scorer] = [toy.train_first, toy.last_chunk_untrained, toy.slot, toy.two_pass]
 UNNORMALISED: list[Scorer] = [toy.hit_only_cache, toy.hashed_cache, toy.oracle_min, toy.gated_tilt]
 
@@ -35,7 +35,7 @@ def test_an_honest_scorer_leaks_nothing_and_sums_to_one(scorer: Scorer) -> None:
     found = measured(scorer)
     assert found.deterministic
     assert (found.leaks, found.excesses) == ((), ())
-    assert len(found.shifts) == 11
+    assert len(found.shifts) == 12
     assert len(found.totals) == 6
     assert all(0.75 < total.total < 1.0 for total in found.totals)  # what BOS has is missing
     assert all(total.candidates == toy.V - 1 for total in found.totals)
@@ -72,6 +72,8 @@ def test_only_state_that_is_carried_along_reaches_later_windows() -> None:
     assert measured(toy.sliding).carried == 0.0
     assert measured(toy.score_first).carried > 0.9
     assert measured(toy.exact_cache).carried > 0.1
+    assert measured(toy.adapted_documents).carried > 0.9
+    assert measured(toy.documents).carried == 0.0
 
 
 def test_a_scorer_that_draws_numbers_is_not_deterministic() -> None:

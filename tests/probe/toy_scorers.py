@@ -184,6 +184,17 @@ def documents(tokens: Tokens) -> Iterator[Vector]:
     yield out.ravel()
 
 
+def adapted_documents(tokens: Tokens) -> Iterator[Vector]:
+    """Honest: each document has a model of its own, which learns from chunks of it that were scored."""
+    starts = [*np.flatnonzero(tokens == BOS).tolist(), len(tokens)]
+    for a, b in itertools.pairwise(starts):
+        document, model = tokens[max(a - 1, 0) : b], Model()
+        for begin in range(0, len(document) - 1, STRIDE):
+            chunk = document[begin : begin + STRIDE + 1]
+            yield model.nll(chunk)
+            model.train(chunk)
+
+
 def last_document_first(tokens: Tokens) -> Iterator[Vector]:
     """Honest: the last document is scored and adapted to before the others."""
     model = Model()
