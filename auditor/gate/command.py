@@ -51,11 +51,11 @@ def gate(
     from auditor.sweep.repository import Repository, RepositoryError
 
     repository = Repository(folder)
-    probe = None if no_probe else ProbeOptions(probe_budget, evidence=out / "evidence" if out else None)
+    probe = None if no_probe else ProbeOptions(probe_budget)
     options = Options(as_of=as_of.date() if as_of else None, probe=probe)
     try:
         tip = judging.staged(repository) if staged else head
-        reports = judging.judge_pull_request(repository, base, tip, load_rules(), options)
+        reports = judging.judge_pull_request(repository, base, tip, load_rules(), options, out)
     except RepositoryError as error:
         raise click.UsageError(str(error)) from None
     decision = decide(files.audits_of(reports), probe=not no_probe)

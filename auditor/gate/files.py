@@ -20,7 +20,7 @@ def write(out: Path, reports: Sequence[Report], decision: Decision) -> None:
     """Write the files below ``out``.
 
     ``annotations.txt`` holds workflow commands; everything else is for people and uploads: ``results.sarif``,
-    ``comment.md``, and ``report-N.html`` and ``report-N.json`` for each submission.
+    ``comment.md``, and ``report-N.html`` and ``report-N.json`` for each submission, beside its counter-examples.
     """
     out.mkdir(parents=True, exist_ok=True)
     for number, report in enumerate(reports, 1):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from auditor.options import Options
 from auditor.report.document import Audit
@@ -25,9 +26,11 @@ class Report:
 
 
 def judge_pull_request(
-    repository: Repository, base: str, head: str, rules: Sequence[Rule], options: Options
+    repository: Repository, base: str, head: str, rules: Sequence[Rule], options: Options, out: Path | None = None
 ) -> tuple[Report, ...]:
     """Audit every submission that ``head`` adds or changes relative to where it left ``base``.
+
+    Counter-examples of the submission number N go to ``out/evidence-N``.
 
     Raises:
         RepositoryError: a commit is not there, or git refused.
@@ -35,10 +38,13 @@ def judge_pull_request(
     main, tip = repository.commit(base), repository.commit(head)
     reports = []
     with BlobReader(repository.folder) as reader:
-        for submitted in submissions_of(repository, Ref(head, tip, 0), main):
+        for number, submitted in enumerate(submissions_of(repository, Ref(head, tip, 0), main), 1):
+            own = options
+            if options.probe is not None and out is not None:
+                own = replace(options, probe=replace(options.probe, evidence=out / f"evidence-{number}"))
             changes = tuple((change.kind, change.path) for change in submitted.changes)
             context = Context(submitted.folder, changes, submitted.record)
-            judged = judge(context, submitted.blobs, submitted.digest, reader, rules, options)
+            judged = judge(context, submitted.blobs, submitted.digest, reader, rules, own)
             reports.append(Report(judged.audit, source_lines(judged.submission)))
     return tuple(reports)
 

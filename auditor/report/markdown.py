@@ -46,6 +46,8 @@ def _blocks(audit: Audit) -> Iterator[str]:
     yield "\n".join(["| | | |", "|---|---|---|", *(_row(row) for row in card.rows(audit))])
     for rule in card.found(audit):
         yield from _rule(rule)
+    for name in audit.coverage.probe.evidence:
+        yield f"Counter-example: `audit replay DIR/{name} PR_DIR`"
     for reason, names in card.undecided(audit).items():
         yield f"**not-analysable** ({', '.join(names)}): {code(_shorten(reason))}"
     noted = card.notes(audit)
