@@ -7,6 +7,7 @@ mixer, sums.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -16,12 +17,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import small
 import torch
 from loading import load_module
 
 from evaluator.scoring.lora import DocumentAdapters
-from evaluator.violations.hints import find_hints
 from reference_model import GPT, schedule
 
 
@@ -136,6 +137,18 @@ class TheirAdapters(DocumentAdapters):
         return self.head(x) if place == "head" else self.places[place][step](x)
 
 
+def their_hints(stream: Any) -> tuple[torch.Tensor, ...]:
+    """Hint, gate and boost of every target from the original's C kernel, which has no use for the tokenizer here."""
+    tilt: Any = importlib.import_module("online_ngram_tilt")
+    every = np.ones(small.VOCAB, np.uint8)
+    tilt.build_piece_luts = lambda **_: (None, every, every)
+    found = tilt.build_hints_for_targets(
+        target_token_ids_np=np.ascontiguousarray(stream[1:]), tokenizer_path="", vocab_size=small.VOCAB
+    )
+    assert found["gate_mask"].sum() > 50
+    return tuple(torch.from_numpy(found[name]) for name in ("hint_ids", "gate_mask", "boost"))
+
+
 def phased(module: ModuleType, args: Any, net: AsOriginal, tokens: torch.Tensor, tables: Any) -> float:
     """Adapters per document, one global phase, tilt."""
     inner = small.model(small.PHASED)
@@ -156,8 +169,7 @@ def phased(module: ModuleType, args: Any, net: AsOriginal, tokens: torch.Tensor,
         return losses, torch.log_softmax(logits, -1).gather(-1, hint_ids[..., None])[..., 0].detach()
 
     stream = small.documents()
-    hints = torch.from_numpy(find_hints(stream, 0.8).astype("int64"))
-    known = (hints.clamp(min=0), hints >= 0, torch.full(hints.shape, args.beta))
+    known = their_hints(stream)
     names = ("base_bytes_lut", "has_leading_space_lut", "is_boundary_token_lut")
     data = SimpleNamespace(
         val_tokens=torch.from_numpy(stream.astype("int64")), caseops_enabled=False, val_bytes=None,
