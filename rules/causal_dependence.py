@@ -74,6 +74,6 @@ class CausalDependence(FlowRule):
     def check(self, audited: Audited) -> RuleResult:
         """What the specific rules do not name; where the analysis is incomplete, only an experiment can tell."""
         result = super().check(audited)
-        if result.status is Status.NOT_ANALYSABLE:
+        if result.status is Status.NOT_ANALYSABLE and not audited.unread:
             return self.not_applicable(EXPERIMENT_ONLY)
         return result
