@@ -21,7 +21,7 @@ import torch
 from auditor.probe.inside.children import End, fork, run_forked
 from auditor.probe.inside.holders import Holder, holders, overwrite
 from auditor.probe.inside.reporting import Report, attempt, settle
-from auditor.probe.inside.workplace import Snapshot
+from auditor.probe.inside.workplace import Snapshot, Workplace
 from auditor.probe.plan import Stream
 from auditor.sandbox.blob import read_blob
 
@@ -50,7 +50,7 @@ class Forks:
     Attributes:
         streams: the first is the one that the run has loaded.
         folder: where children report, at ``call_path``.
-        home: what a child may have written to, restored behind it.
+        workplace: the run's files: a child gets its stream there as well, and all is restored behind it.
         at_load: fork behind the k-th function that returns the stream; None to fork calls.
         timeout: CPU seconds of one child.
         budget: CPU seconds of all.
@@ -62,7 +62,7 @@ class Forks:
 
     streams: Sequence[Stream]
     folder: Path
-    home: Path
+    workplace: Workplace
     at_load: int | None
     timeout: float
     budget: float
@@ -132,7 +132,7 @@ class Forks:
 
         def score(stream: Stream, report: Report) -> None:
             self.inside = True
-            overwrite(found, stream.tokens)
+            self._change(found, stream)
             report.write(attempt(lambda: floats(function(*arguments, **named))))
 
         call = len(self.keys)
@@ -164,7 +164,7 @@ class Forks:
             report = Report(path, key)
             child = fork(self.timeout)
             if child is None:
-                overwrite(found, stream.tokens)
+                self._change(found, stream)
                 self.inside, self.report = True, report
                 return result
             self._settle(report, child.wait())
@@ -172,13 +172,18 @@ class Forks:
 
     def _turns(self, key: str, call: int) -> Iterator[tuple[int, Stream, Path]]:
         """Streams with their numbers and where to report, as long as there is budget; files are restored between."""
-        snapshot = Snapshot(self.home)
+        snapshot = Snapshot(self.workplace.home)
         for number, stream in enumerate(self.streams):
             if self.budget <= 0:
                 note_problem(self.folder, f"{key}: the budget ended after {number} of {len(self.streams)} streams")
                 return
             yield number, stream, call_path(self.folder, call, number)
             snapshot.restore()
+
+    def _change(self, found: list[Holder], stream: Stream) -> None:
+        """Put ``stream`` where the run has it now and where it may load it again."""
+        self.workplace.write_validation(stream)
+        overwrite(found, stream.tokens)
 
     def _settle(self, report: Report, end: End) -> None:
         self.budget -= end.cpu_seconds

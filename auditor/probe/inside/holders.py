@@ -30,7 +30,7 @@ def overwrite(found: list[Holder], stream: npt.NDArray[np.integer]) -> None:
         if isinstance(holder, torch.Tensor):
             with torch.no_grad():
                 holder.copy_(torch.from_numpy(tokens))
-        else:
+        elif not isinstance(holder, np.memmap):  # a map shows what its file holds
             if not holder.flags.writeable:
                 holder.flags.writeable = True
             holder[...] = tokens

@@ -103,7 +103,7 @@ class Server:
         return Forks(
             streams=self._job.forked,
             folder=self._base,
-            home=self._workplace.home,
+            workplace=self._workplace,
             at_load=self._job.fork_at_load,
             timeout=self._setup.timeout,
             budget=self._budget,
