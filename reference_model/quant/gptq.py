@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from reference_model.quant.groups import Grouped, group_columns
 from reference_model.quant.rows import Quantised, largest_level, round_to, sdclip_scale
 
 _DAMPING = 0.01  # of the mean diagonal, added to it
@@ -28,16 +29,21 @@ def gptq(weight: Tensor, hessian: Tensor, bits: int, deviations: float) -> Quant
     Raises:
         ValueError: shapes that do not fit, or bits out of range.
     """
+    stored_scale = sdclip_scale(weight, bits, deviations)
+    steps = stored_scale.float()[:, None].expand(weight.shape)
+    tops = torch.full((weight.size(1),), float(largest_level(bits)))
+    return Quantised(_sweep(weight, hessian, steps, tops), stored_scale)
+
+
+def _sweep(weight: Tensor, hessian: Tensor, steps: Tensor, tops: Tensor) -> Tensor:
+    """Codes int8 [rows, cols]: column by column, each with its step [rows, cols] and its largest code [cols]."""
     rows, cols = weight.shape
     if hessian.shape != (cols, cols):
         raise ValueError(
             f"a weight of shape {(rows, cols)} needs a Hessian of {cols} x {cols}, got {tuple(hessian.shape)}"
         )
-    top = largest_level(bits)
-    stored_scale = sdclip_scale(weight, bits, deviations)
-    scale = stored_scale.float()[:, None]
     order = hessian.diagonal().argsort(descending=True, stable=True)
-    w = weight.detach().float()[:, order].clone()
+    w, scale, top = weight.detach().float()[:, order].clone(), steps[:, order], tops[order].tolist()
     upper, dead = _inverse_factor(hessian[order][:, order])
     w[:, dead] = 0
     q = torch.empty_like(w)
@@ -45,12 +51,27 @@ def gptq(weight: Tensor, hessian: Tensor, bits: int, deviations: float) -> Quant
         stop = min(start + _COLUMNS_AT_ONCE, cols)
         errors = torch.empty(rows, stop - start, device=w.device)
         for j in range(start, stop):
-            q[:, j : j + 1] = round_to(w[:, j : j + 1], scale, top)
-            error = (w[:, j] - q[:, j] * scale[:, 0]) / upper[j, j]
+            q[:, j] = round_to(w[:, j], scale[:, j], int(top[j]))
+            error = (w[:, j] - q[:, j] * scale[:, j]) / upper[j, j]
             w[:, j + 1 : stop] -= torch.outer(error, upper[j, j + 1 : stop])
             errors[:, j - start] = error
         w[:, stop:] -= errors @ upper[start:stop, stop:]
-    return Quantised(q[:, order.argsort()].to(torch.int8), stored_scale)
+    return q[:, order.argsort()].to(torch.int8)
+
+
+def gptq_grouped(
+    weight: Tensor, hessian: Tensor, bits: int, deviations: float, starts: tuple[int, ...], size: int = 64
+) -> Grouped:
+    """:func:`gptq` with finer groups of columns in the same sweep: 8 bits in columns ``start .. start + size``.
+
+    Raises:
+        ValueError: as :func:`gptq`, or a group reaches past the last column.
+    """
+    finer = group_columns(starts, size, weight.size(1))
+    scale, fine = sdclip_scale(weight, bits, deviations), sdclip_scale(weight, 8, deviations)
+    steps = torch.where(finer, fine.float()[:, None], scale.float()[:, None])
+    tops = torch.where(finer, float(largest_level(8)), float(largest_level(bits)))
+    return Grouped(Quantised(_sweep(weight, hessian, steps, tops), scale), starts, size, fine)
 
 
 def _inverse_factor(hessian: Tensor) -> tuple[Tensor, Tensor]:
