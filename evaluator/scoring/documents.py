@@ -88,6 +88,7 @@ class Documents:
         self._rows = {position: number for number, position in enumerate(rows)}
         self._whole = torch.zeros(len(rows), model.config.vocab_size, dtype=torch.float64, device=ranks.device)
         self._scores: Float64 | None = None
+        self._done = 0
 
     def score(self, windows: range) -> ChunkScores:
         """The scores of the positions of ``windows``; the first call scores the whole stream."""
@@ -107,12 +108,8 @@ class Documents:
         """Target, entropy and hint of every position, float64 ``(3, T)``, on every rank."""
         buffer = torch.zeros(3, self.plan.positions, dtype=torch.float64, device=self.ranks.device)
         batches = range(math.ceil(len(self.spans) / self.settings.batch))
-        done = 0
         for number in self.ranks.mine(len(batches)):
-            batch = self.spans[number * self.settings.batch : (number + 1) * self.settings.batch]
-            self._batch(batch, buffer)
-            done += sum(stop - start for start, stop in batch)
-            self.on_batch(min(done * self.ranks.size, self.plan.positions))
+            self._batch(self.spans[number * self.settings.batch : (number + 1) * self.settings.batch], buffer)
         self.ranks.merge(buffer)
         self.ranks.merge(self._whole)
         scores: Float64 = buffer.cpu().numpy()
@@ -133,12 +130,14 @@ class Documents:
                 if n <= 0:
                     continue
                 self._keep(buffer, log_probs[row, :n], start + first)
+                self._done += n
                 credited = ledgers[row].credit(first, to_fixed_point(-buffer[0, start + first :][:n].cpu().numpy()))
                 if nominal < stop - start:  # there is more of the document for it to serve
                     scored[row] = credited
             if any(tokens is not None for tokens in scored):
                 self.adapters.adapt(losses, scored)
                 self.steps += 1
+            self.on_batch(min(self._done * self.ranks.size, self.plan.positions))
 
     def _forward(self, spans: Sequence[tuple[int, int]], first: int, nominal: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses ``(batch, n)`` with gradients and float64 log-probabilities ``(batch, n, V)`` of one chunk."""
