@@ -20,6 +20,7 @@ from evaluator.artifact.families import pgrp as family
 from evaluator.refusal import Refused
 
 LIMITS = DecodeLimits()
+JAILED_PATH = "/usr/bin:/bin"
 
 # A program with lrzip's header and the part of its command line that we use; it stores and compresses nothing.
 STORER = """\
@@ -140,10 +141,20 @@ def test_an_unknown_version_is_refused() -> None:
 
 
 def test_the_jail_runs_lrzip_itself(tmp_path: Path) -> None:
-    if shutil.which("lrzip", path="/usr/bin:/bin") is None:
+    if shutil.which("lrzip", path=JAILED_PATH) is None:
         pytest.skip("the program lrzip is not installed")
     path = tmp_path / "artifact.ptz"
     path.write_bytes(family.write(model()))
     decoded = decode(path, tmp_path)
     assert decoded.family == "pgrp"
     assert decoded.shapes["blocks.1.attn.c_q.weight"] == (8, 8)
+
+
+@pytest.mark.usefixtures("storer")
+def test_the_jail_has_no_program_but_the_systems(tmp_path: Path) -> None:
+    """A program on the caller's path is not run; with the real one installed, its stand-in's streams are corrupt."""
+    path = tmp_path / "artifact.ptz"
+    path.write_bytes(family.write(model()))
+    with pytest.raises(Refused) as refused:
+        decode(path, tmp_path)
+    assert refused.value.reason == ("corrupt" if shutil.which("lrzip", path=JAILED_PATH) else "lrzip-missing")
