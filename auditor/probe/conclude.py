@@ -64,9 +64,10 @@ def _checks(session: Session, settings: str = "") -> Iterator[str]:
                 f"{key}: rewriting the tokens from {worst.position} on changed {worst.changed} of {worst.entries} "
                 f"scores, at most {worst.allowed} may change"
             )
-        if item.totals:
-            sums = [found.total for found in item.totals]
+        most = max((found.candidates for found in item.totals), default=0)
+        sums = [found.total for found in item.totals if found.candidates == most]
+        if sums:
             yield (
-                f"{key}: the probabilities of {item.totals[0].candidates} tokens add up to "
-                f"{min(sums):.3f}..{max(sums):.3f} at {len(sums)} positions"
+                f"{key}: the probabilities of {most} tokens add up to {min(sums):.3f}..{max(sums):.3f} "
+                f"at {len(sums)} position{'s' if len(sums) > 1 else ''}"
             )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FIRST = 0.7
 """Share of the budget for the documented settings; the rest is for small tables."""
+_SPECIAL = 3
+"""Tokens that a sum may lack: the marks of documents and of what is unknown."""
 _MOST_LOADS = 3
 """Loads of the stream that are tried as the place to fork a scorer which is part of ``main``."""
 _FEW = 2
@@ -258,7 +260,9 @@ def _inconclusive(session: Session, small: Session | None = None) -> str:
         return _why_undecided(main) or f"probabilities could not be summed up: {call}"
     if small is not None and isinstance(small.call, str):
         return f"probabilities could not be summed up with small tables: {small.call}"
-    return _why_undecided(main) or ("" if call.totals else "the scorer has no score of its own for any tested token")
+    if not any(item.candidates >= session.design.vocabulary - _SPECIAL for item in call.totals):
+        return _why_undecided(main) or "at no position could the whole vocabulary's probabilities be summed up"
+    return _why_undecided(main)
 
 
 def _why_undecided(main: Measured) -> str:
