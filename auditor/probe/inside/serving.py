@@ -18,6 +18,7 @@ from auditor.probe.plan import Setup
 from auditor.sandbox.blob import read_blob
 
 _WALL_PER_BUDGET = 4.0
+_RARELY = "1000000"
 _BROKEN = {"error", "load-error"}
 _HOPELESS = ("ModuleNotFoundError", "needs Python")
 
@@ -131,6 +132,10 @@ class Server:
 
 def _assumptions(setup: Setup, error: str) -> Iterator[tuple[Setup, str]]:
     """What else a script may take the machine for, the likeliest by its error first."""
+    if "ZeroDivisionError" in error:
+        rarely = {**setup.environment, "VAL_LOSS_EVERY": _RARELY}
+        yield replace(setup, environment=rarely), "with VAL_LOSS_EVERY above 0, which it divides by"
+        return
     alone = (replace(setup, distributed=False), "without torchrun's variables")
     cpu = (replace(setup, cuda=False), "with tensors that are not on CUDA")
     yield from (alone, cpu) if "DataParallel" in error else (cpu, alone)
