@@ -41,7 +41,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for column in COLUMNS:
         words = column in {"preset", "breaks"}
         header = column if words else "\n".join(column.rsplit(" ", 1))
-        table.add_column(header, justify="left" if words else "right", no_wrap=column != "breaks")
+        table.add_column(header, justify="left" if words else "right", no_wrap=column != "breaks", overflow="fold")
     for row in comparison.rows:
         table.add_row(*map(Text, cells(row)), style="red" if row.breaks else "")
     console.print(table)
