@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.findings import RuleResult
+from auditor.findings import RuleResult, Status
 from auditor.options import ProbeOptions
 from auditor.probe.covered import Covered
 from auditor.probe.evidence import write_evidence
 from auditor.probe.experiments import Experiments, Session, run_experiments
+from auditor.probe.kinds import PROVABLE
 from auditor.probe.merge import merge
 from auditor.report.document import ProbeCoverage
 
@@ -29,16 +30,26 @@ def conclude(
     written: list[Path] = []
     if options.evidence is not None:
         written = write_evidence(options.evidence, experiments.failures, audited.submission)
-    return merge(results, experiments, audited.submission), covered(experiments, [path.name for path in written])
+    merged = merge(results, experiments, audited.submission)
+    traced = [result.rule for result in merged if result.rule in PROVABLE and result.status is Status.TRACED]
+    return merged, covered(experiments, traced, [path.name for path in written])
 
 
-def covered(experiments: Experiments, evidence: Sequence[str] = ()) -> Covered:
-    """What the experiments covered."""
+def covered(experiments: Experiments, traced: Sequence[str] = (), evidence: Sequence[str] = ()) -> Covered:
+    """What the experiments covered.
+
+    Args:
+        experiments: what ran.
+        traced: rules that are traced and that no experiment proved or refuted.
+        evidence: names of the counter-examples that were written.
+    """
     measured = [item for session in experiments.sessions for item in session.measured]
     missing = [name for name in experiments.expected if name not in experiments.engaged]
     reason = experiments.reason
     if not reason and not experiments.failures and missing:
         reason = f"not engaged: {', '.join(missing)}"
+    if measured and not reason and not experiments.failures and traced:
+        reason = f"they did not show what is traced: {', '.join(traced)}"
     coverage = ProbeCoverage(
         ran=bool(measured),
         reason=reason,

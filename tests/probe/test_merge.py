@@ -10,6 +10,7 @@ import toy_scorers as toy
 from toy_scorers import DESIGN, Scorer
 
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
+from auditor.probe.conclude import covered
 from auditor.probe.evidence import EvidenceError, counter_example, read_evidence, write_evidence
 from auditor.probe.experiments import Experiments, Session
 from auditor.probe.failure import failures_of
@@ -163,3 +164,12 @@ def test_a_counter_example_of_another_script_is_refused(tmp_path: Path, submissi
     (tmp_path / "train_gpt.py").write_text("import torch  # another\n")
     with pytest.raises(EvidenceError, match="is not the script"):
         example.setup(read_submission(tmp_path))
+
+
+def test_a_pass_says_what_it_did_not_show() -> None:
+    passed = experiments(toy.plain)
+    assert covered(passed).coverage.reason == ""
+    assert covered(passed).engaged == ("scoring",)
+    assert "oracle-min-nll" in covered(passed, ["oracle-min-nll"]).coverage.reason
+    assert covered(replace(passed, expected=("n-gram statistics",))).coverage.reason == "not engaged: n-gram statistics"
+    assert not covered(Experiments("the script does not load")).coverage.ran
