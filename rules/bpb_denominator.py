@@ -109,8 +109,6 @@ class BpbDenominator(Rule):
 
     def check(self, audited: Audited) -> RuleResult:
         """Evaluate tables and sums on sample tokens; compare what every final score implies with the text there is."""
-        from rules._byte_tables import overcredited, tables_from_files  # numpy takes a while to import
-
         implied = list(_implied(audited))
         facts = {"implied_bytes": {i.score.file: round(i.value) for i in implied}}
         whole = audited.contest.validation.text_bytes
@@ -121,7 +119,7 @@ class BpbDenominator(Rule):
         ]
         in_logs = [_finding(i, whole) for i in excess if whole is not None]
         # Logs whose arithmetic is right speak for the table, whatever it credits a rare token.
-        credits = [] if implied and not excess else overcredited(audited.submission)
+        credits = [] if implied and not excess else _credits(audited)
         in_code = [_too_much(credit) for credit in credits]
         # One log with another count is a slip; that every run credits too much is how it was scored.
         certain = whole is not None and len(excess) == len(implied) and all(i.value > _CERTAIN * whole for i in excess)
@@ -129,10 +127,18 @@ class BpbDenominator(Rule):
             return self.judge(in_code + in_logs, facts=facts)
         if not implied:
             # No log whose arithmetic could vouch for a table that nobody can recompute from the tokenizer.
+            from rules._byte_tables import tables_from_files
+
             loaded = tables_from_files(audited.submission)
             in_logs = [Finding("bytes per token come from a file", step.file, step.line, (step,)) for step in loaded]
         result = self.judge(in_logs, Status.SUSPECTED, facts)
         return result if implied else self.unless_unread(audited, result)
+
+
+def _credits(audited: Audited) -> list[Credit]:
+    from rules._byte_tables import overcredited  # numpy takes a while to import
+
+    return overcredited(audited.submission)
 
 
 def _too_much(credit: Credit) -> Finding:

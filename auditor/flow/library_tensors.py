@@ -225,7 +225,9 @@ def _arange(call: LibraryCall) -> Value:
     prov = call.prov()
     result = Array(prov, engine.affine(start), 1)
     stop = call.args[-1] if len(call.args) <= 2 else call.args[1]
-    if len(call.args) == 1 and not (isinstance(stop, Const) and isinstance(stop.value, int) and stop.value < 256):
+    few = isinstance(stop, Const) and isinstance(stop.value, int) and stop.value < 256
+    # The vocabulary is as large in every iteration; what counts to the loop's own number is a context.
+    if len(call.args) == 1 and not few and not stop.prov.deps:
         result.prov = engine.lattice.flagged(prov, P.VOCABULARY)
     return result
 

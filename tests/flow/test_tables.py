@@ -47,6 +47,32 @@ def test_a_key_that_is_hashed_in_place() -> None:
     assert accusations(analysed(evaluation(IN_PLACE + MIX))) == {"target_keyed_reads"}
 
 
+WINDOWS = """
+y = torch.from_numpy(tokens[1:].astype(np.int64))
+x = torch.from_numpy(tokens[:-1].astype(np.int64))
+q = torch.zeros(h.seq_len)
+for order in range(h.orders, 1, -1):
+    first = torch.arange(ws, ws + h.seq_len) - order + 2
+    before = x[first.unsqueeze(1) + torch.arange(order - 1).unsqueeze(0)]
+    whole = torch.cat([before, y[ws : ws + h.seq_len].unsqueeze(1)], dim=1)
+    ck, fk = torch.zeros(len(first), dtype=torch.int64), torch.zeros(len(first), dtype=torch.int64)
+    for k in range(order - 1):
+        ck = ck ^ (primes[k] * before[:, k])
+    for k in range(order):
+        fk = fk ^ (primes[k] * whole[:, k])
+    seen = ctx_table[ck % size]
+    q[seen > 1] = (full_table[fk % size] / seen.clamp(min=1))[seen > 1]
+"""
+
+
+def test_windows_that_end_with_the_target() -> None:
+    body = "primes, size = [36313, 27191, 51647, 81929], 1 << 22\n" + WINDOWS + MIX
+    facts = analysed(
+        evaluation(body).replace("class GPT(", "Hyperparameters.orders = int(os.environ['N'])\n\n\nclass GPT(")
+    )
+    assert "target_keyed_reads" in accusations(facts)
+
+
 HELPER = """
 def keys(a, b, c, m):
     h = (a * 7919) ^ (b * 104729)
