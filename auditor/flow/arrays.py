@@ -499,7 +499,7 @@ class Arrays(Engine):
         prov = self.deep(value)
         learned = self.learned(index, "table", owner)
         prov = self.lattice.merge(prov, self.keyed_by_training(index))
-        if learned is not None and owner.prov.flags & _ACTIVATION and not owner.role:
+        if owner.prov.flags & _ACTIVATION and not owner.role and self.learned(index, "table") is not None:
             # An edit of what the model has just computed is no statistic; at the target's own entry it is an answer.
             last = index.items[-1] if isinstance(index, Tuple) and index.items else index
             if not last.prov.flags & (P.TABLE | P.HASHED | P.OPAQUE):

@@ -227,7 +227,7 @@ def _arange(call: LibraryCall) -> Value:
     stop = call.args[-1] if len(call.args) <= 2 else call.args[1]
     few = isinstance(stop, Const) and isinstance(stop.value, int) and stop.value < 256
     # The vocabulary is as large in every iteration; what counts to the loop's own number is a context.
-    if len(call.args) == 1 and not few and not stop.prov.deps:
+    if len(call.args) == 1 and not few and not (stop.prov.deps and not stop.prov.flags):
         result.prov = engine.lattice.flagged(prov, P.VOCABULARY)
     return result
 

@@ -106,7 +106,7 @@ def test_a_slow_submission_is_killed_and_may_be_retried(contest: Contest, tmp_pa
 
 
 def test_a_worker_that_dies_fails_one_submission_only(contest: Contest, tmp_path: Path) -> None:
-    choice = run.Choice(limits=Limits(memory=24 << 20))
+    choice = run.Choice(limits=Limits(memory=4 << 20))
     repository = Repository(contest.folder)
     with Store(tmp_path / "r.sqlite") as store:
         refs = repository.refs("refs/pull/[15]/head")
