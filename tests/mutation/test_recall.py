@@ -13,10 +13,8 @@ from mutator.judge import judge
 from mutator.vary import Variation
 
 HOSTS = own_hosts()
-RECALL = 0.60
-"""At least this share of the sample is found, measured; raise it with the engine."""
-ACCUSED_TWINS = 2
-"""At most so many legal twins are accused, measured; lower it with the engine."""
+RECALL = 0.95
+"""At least this share of the sample is found."""
 
 
 def sample(*, twins: bool) -> Iterator[Mutant]:
@@ -50,4 +48,4 @@ def test_planted_violations_are_found() -> None:
 def test_legal_twins_are_not_accused() -> None:
     outcomes = {mutant.name: judge(mutant.host).rules for mutant in sample(twins=True)}
     accused = {name: sorted(rules) for name, rules in outcomes.items() if rules}
-    assert len(accused) <= ACCUSED_TWINS, accused
+    assert not accused
