@@ -78,7 +78,7 @@ def _statement_at(audited: Audited, file: str, line: int) -> str:
     source = audited.submission.sources.get(file)
     if source is None:
         return ""
-    starting = [node for node in ast.walk(source.syntax) if isinstance(node, _SIMPLE) and node.lineno == line]
+    starting = [node for node in source.nodes if isinstance(node, _SIMPLE) and node.lineno == line]
     last = max((node.end_lineno or line for node in starting), default=line)
     return "\n".join(source.lines[line - 1 : last])
 
@@ -121,7 +121,7 @@ def _is_before(audited: Audited, file: str, line: int, evidence: Evidence) -> bo
 def _innermost(source: Source, line: int) -> ast.FunctionDef | None:
     around = [
         node
-        for node in ast.walk(source.syntax)
+        for node in source.nodes
         if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or node.lineno)
     ]
     return max(around, key=lambda node: node.lineno, default=None)

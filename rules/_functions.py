@@ -12,7 +12,7 @@ def functions(submission: Submission) -> Iterator[tuple[Source, ast.FunctionDef,
     """Every function of every script that can be read, with its text; line 1 of it is the line of ``def``."""
     for source in submission.sources.values():
         if source.problem is None:
-            for node in ast.walk(source.syntax):
+            for node in source.nodes:
                 if isinstance(node, ast.FunctionDef):
                     # ast.get_source_segment splits the whole file again for each function.
                     yield source, node, "\n".join(source.lines[node.lineno - 1 : node.end_lineno])

@@ -53,7 +53,7 @@ def code_defaults(submission: Submission) -> Iterator[tuple[str, Value]]:
 @lru_cache(maxsize=16)
 def _defaults_of(source: Source) -> tuple[tuple[str, Value], ...]:
     found = []
-    for node in ast.walk(source.syntax):
+    for node in source.nodes:
         if not (isinstance(node, ast.Call) and len(node.args) == 2 and _is_getter(node.func)):
             continue
         name, default = node.args

@@ -7,9 +7,10 @@ run, whatever the README documents.
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+from auditor.submission.source import Source
 
 _OPENING = 3
 """Characters by which formats are looked up; what begins with less is met by chance."""
@@ -54,13 +55,13 @@ class Echoes:
     formats: Mapping[str, list[Format]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Echoes:
-        """The formats in these sources; what cannot be parsed has none."""
+    def of(cls, sources: Iterable[Source]) -> Echoes:
+        """The formats in these sources, which can be parsed; formats of Python 3.12 are blank to an older one."""
         formats: dict[str, list[Format]] = {}
         found = 0
-        for text in texts:
-            for node in _formatted(text):
-                read = _format(node)
+        for source in sources:
+            for node in source.nodes:
+                read = _format(node) if isinstance(node, ast.JoinedStr) else None
                 if read is not None and found < _MOST_FORMATS:
                     found += 1
                     formats.setdefault(read.opening[:_OPENING], []).append(read)
@@ -72,18 +73,6 @@ class Echoes:
         if len(line) <= _LONGEST_LINE:
             for known in self.formats.get(line[:_OPENING], ()):
                 yield from known.settings(line).items()
-
-
-def _formatted(text: str) -> list[ast.JoinedStr]:
-    if 'f"' not in text and "f'" not in text:
-        return []
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    return [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
 
 
 def _format(node: ast.JoinedStr) -> Format | None:

@@ -173,7 +173,7 @@ def _logs(
     scripts = {squeeze(source.text): source.name for source in sources.values()}
     logs = []
     files = folder.of_kind(FileKind.LOG)
-    echoes = Echoes.of(source.text for source in sources.values() if source.problem is None) if files else None
+    echoes = Echoes.of(source for source in sources.values() if source.problem is None) if files else None
     if len(files) > limits.logs:
         message = f"{len(files)} logs; the first {limits.logs} were read"
         problems.append(Problem(ProblemKind.TOO_MANY_FILES, message))

@@ -91,6 +91,15 @@ class Source:
         return _syntax(self.text)[0]
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of ``syntax``, as :func:`ast.walk` gives them; many ask, and a walk takes as long as the parse.
+
+        Raises:
+            UnparsableSourceError: as ``syntax``.
+        """
+        return tuple(ast.walk(self.syntax))
+
+    @cached_property
     def _concrete(self) -> tuple[libcst.Module, float]:
         import libcst
 
