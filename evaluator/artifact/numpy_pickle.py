@@ -18,7 +18,7 @@ import numpy as np
 from evaluator.artifact.container import Contents, plain
 from evaluator.artifact.limits import DecodeLimits
 from evaluator.artifact.numerics import Array
-from evaluator.artifact.torch_pickle import latin1_bytes
+from evaluator.artifact.torch_pickle import latin1_bytes, refusing_pickle
 from evaluator.refusal import Refused
 
 CONTAINER: Final = "numpy-pickle"
@@ -38,14 +38,8 @@ def read(data: bytes, limits: DecodeLimits) -> Contents:
             and what :func:`evaluator.artifact.container.plain` refuses.
     """
     reader = _Reader(data, limits)
-    try:
+    with refusing_pickle():
         tree = reader.load()
-    except Refused:
-        raise
-    except RecursionError:
-        raise Refused("too-deep", "the artifact's pickle is nested too deeply") from None
-    except Exception as error:  # noqa: BLE001 - the C unpickler raises nearly anything on hostile input
-        raise Refused("bad-pickle", f"the artifact's pickle cannot be read: {type(error).__name__}: {error}") from None
     if not isinstance(tree, dict) or reader.left():
         raise Refused("bare-pickle", "the artifact is a bare pickle of something other than one dictionary of arrays")
     return Contents(CONTAINER, plain(tree, _to_array))

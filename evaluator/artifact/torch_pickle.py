@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, NoReturn
@@ -92,14 +93,8 @@ def describe(pickled: bytes, records: Mapping[str, int], limits: DecodeLimits) -
             ``storage-range``, ``overlapping-storage``, ``too-many-tensors`` or ``tensors-too-large``.
     """
     reader = _Reader(pickled, records, limits)
-    try:
+    with refusing_pickle():
         tree = reader.load()
-    except Refused:
-        raise
-    except RecursionError:
-        raise Refused("too-deep", "the artifact's pickle is nested too deeply") from None
-    except Exception as error:  # noqa: BLE001 - the C unpickler raises nearly anything on hostile input
-        raise Refused("bad-pickle", f"the artifact's pickle cannot be read: {type(error).__name__}: {error}") from None
     _refuse_overlaps(reader.tensors)
     return tree
 
@@ -178,6 +173,19 @@ class _Reader(pickle.Unpickler):
 
     def _parameter(self, data: Any, _requires_grad: Any, _hooks: Any) -> Any:
         return data
+
+
+@contextmanager
+def refusing_pickle() -> Iterator[None]:
+    """Turn whatever the C unpickler raises on hostile input, nearly anything, into a refusal."""
+    try:
+        yield
+    except Refused:
+        raise
+    except RecursionError:
+        raise Refused("too-deep", "the artifact's pickle is nested too deeply") from None
+    except Exception as error:  # noqa: BLE001 - the C unpickler raises nearly anything
+        raise Refused("bad-pickle", f"the artifact's pickle cannot be read: {type(error).__name__}: {error}") from None
 
 
 def latin1_bytes(text: Any, encoding: Any) -> bytes:
