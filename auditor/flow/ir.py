@@ -6,7 +6,10 @@ these nodes in a single traversal. Every node is slotted and carries its 1-based
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+VARIES: Final = object()
+"""Stands for the value of a name that is not always bound to the same constant."""
 
 
 class Node:
@@ -210,7 +213,7 @@ class Function(Expr, Stmt):
         self.line, self.name, self.parameters, self.decorators = line, name, parameters, decorators
         self.body: list[Stmt] = []
         self.generator = False
-        self.assigned: set[str] = set()
+        self.assigned: dict[str, Any] = {}
         self.global_names: set[str] = set()
         self.names: set[str] = set()
         self.file = file
@@ -291,13 +294,20 @@ class If(Stmt):
 class Loop(Stmt):
     """``for target in iterable`` or, with no target, ``while iterable``.
 
-    ``assigned`` holds the names that the loop binds: what may change from one iteration to the next.
+    ``assigned`` holds the names that the loop binds, what may change from one iteration to the next: each with the one
+    constant that every binding gives it, or ``VARIES``.
     """
 
     __slots__ = ("assigned", "body", "iterable", "orelse", "target")
 
     def __init__(
-        self, line: int, target: Expr | None, iterable: Expr, body: list[Stmt], orelse: list[Stmt], assigned: set[str]
+        self,
+        line: int,
+        target: Expr | None,
+        iterable: Expr,
+        body: list[Stmt],
+        orelse: list[Stmt],
+        assigned: dict[str, Any],
     ) -> None:
         self.line, self.target, self.iterable, self.body = line, target, iterable, body
         self.orelse, self.assigned = orelse, assigned

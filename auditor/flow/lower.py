@@ -131,12 +131,13 @@ class Lowering(ExpressionLowering):
         line = self.line
         targets = []
         for target in node.targets:
-            lowered = self.expr(target.target)
-            self.bind(lowered)
-            targets.append(lowered)
+            targets.append(self.expr(target.target))
             self.space(target.whitespace_before_equal)
             self.space(target.whitespace_after_equal)
-        return ir.Assign(line, targets, self.expr(node.value))
+        value = self.expr(node.value)
+        for lowered in targets:
+            self.bind(lowered, value)
+        return ir.Assign(line, targets, value)
 
     def _annotated(self, node: cst.AnnAssign) -> ir.Stmt | None:
         line = self.line
@@ -144,8 +145,9 @@ class Lowering(ExpressionLowering):
         self.annotation(node.annotation)
         if node.value is None:
             return None
-        self.bind(target)
-        return ir.Assign(line, [target], self.expr(node.value))
+        value = self.expr(node.value)
+        self.bind(target, value)
+        return ir.Assign(line, [target], value)
 
     def _augmented(self, node: cst.AugAssign) -> ir.Stmt:
         line = self.line
@@ -206,8 +208,8 @@ class Lowering(ExpressionLowering):
         return ir.Import(line, module, len(node.relative), names)
 
     def _bind_imports(self, names: list[str]) -> None:
-        for scope in self.bound:
-            scope.update(names)
+        for name in names:
+            self.bind_name(name)
 
     def _if(self, node: cst.If) -> list[ir.Stmt]:
         self.line += len(node.leading_lines)
@@ -227,7 +229,7 @@ class Lowering(ExpressionLowering):
     def _for(self, node: cst.For) -> list[ir.Stmt]:
         self.line += len(node.leading_lines)
         line = self.line
-        self.bound.append(set())
+        self.bound.append({})
         target = self.expr(node.target)
         self.bind(target)
         iterable = self.expr(node.iter)
@@ -238,7 +240,7 @@ class Lowering(ExpressionLowering):
     def _while(self, node: cst.While) -> list[ir.Stmt]:
         self.line += len(node.leading_lines)
         line = self.line
-        self.bound.append(set())
+        self.bound.append({})
         test = self.expr(node.test)
         body = self._suite(node.body)
         assigned = self.bound.pop()
@@ -258,8 +260,7 @@ class Lowering(ExpressionLowering):
         self.line += len(node.lines_after_decorators)
         line = self.line
         name = node.name.value
-        for scope in self.bound:
-            scope.add(name)
+        self.bind_name(name)
         self.space(node.whitespace_before_params)
         function = ir.Function(line, name, self.parameters(node.params), decorators, self.file)
         self.annotation(node.returns)
@@ -275,11 +276,10 @@ class Lowering(ExpressionLowering):
         decorators = self._decorators(node.decorators)
         self.line += len(node.lines_after_decorators)
         line = self.line
-        for scope in self.bound:
-            scope.add(node.name.value)
+        self.bind_name(node.name.value)
         bases, _ = self.arguments(node.bases)
         self.arguments(node.keywords)
-        outer, self.bound = self.bound, [set()]
+        outer, self.bound = self.bound, [{}]
         body = self._suite(node.body)
         self.bound = outer
         return [ir.Class(line, node.name.value, bases, decorators, body, _fields(node.body))]

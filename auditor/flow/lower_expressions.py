@@ -33,7 +33,7 @@ class ExpressionLowering:
         self.file = file
         self.line = 1
         self.functions: list[ir.Function] = []
-        self.bound: list[set[str]] = [set()]
+        self.bound: list[dict[str, Any]] = [{}]
         self._by_type: dict[type, Callable[[Any], ir.Expr]] = {
             cst.Name: self._name, cst.Attribute: self._attribute, cst.Call: self._call, cst.Subscript: self._subscript,
             cst.Integer: self._number, cst.Float: self._number, cst.Imaginary: self._number,
@@ -279,7 +279,7 @@ class ExpressionLowering:
         if open_ is not None:
             self.space(open_.whitespace_after)
         key = None
-        self.bound.append(set())  # a comprehension has a scope of its own
+        self.bound.append({})  # a comprehension has a scope of its own
         if isinstance(node, cst.DictComp):
             key = self.expr(node.key)
             self.space(node.whitespace_before_colon)
@@ -374,11 +374,17 @@ class ExpressionLowering:
         value = self.expr(node.value)
         return ir.Starred(value.line, value)
 
-    def bind(self, target: ir.Expr) -> None:
-        """Note the names that a target binds, for the scopes and loops around it."""
+    def bind_name(self, name: str, constant: object = ir.VARIES) -> None:
+        """Note that ``name`` is bound; two bindings that differ leave ``ir.VARIES``."""
+        for names in self.bound:
+            known = names.setdefault(name, constant)
+            if type(known) is not type(constant) or known != constant:
+                names[name] = ir.VARIES
+
+    def bind(self, target: ir.Expr, value: ir.Expr | None = None) -> None:
+        """Note the names that a target binds, and to which constant, for the scopes and loops around it."""
         if isinstance(target, ir.Name):
-            for names in self.bound:
-                names.add(target.id)
+            self.bind_name(target.id, value.value if isinstance(value, ir.Constant) else ir.VARIES)
         elif isinstance(target, ir.Sequence):
             for item in target.items:
                 self.bind(item)

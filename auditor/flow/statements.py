@@ -290,10 +290,12 @@ class Interpreter(Calls):
         return item
 
     def _vary(self, node: ir.Loop, owner: object, iteration: Iteration) -> None:
-        """Scalars that the loop assigns are unknown at its head, and depend on the iteration."""
+        """Scalars that the loop changes are unknown at its head, and depend on the iteration."""
         scope = self.frames[-1].scope
-        for name in node.assigned:
+        for name, constant in node.assigned.items():
             value = scope.names.get(name)
+            if isinstance(value, Const) and type(value.value) is type(constant) and value.value == constant:
+                continue  # a latch that is already set: the loop can only set it again
             if isinstance(value, Top) or (isinstance(value, Const) and isinstance(value.value, int | float)):
                 prov = value.prov
                 deps = frozenset(d for d in prov.deps if d.loop is not owner) | {iteration}

@@ -461,3 +461,26 @@ def test_a_second_pass_with_the_full_table() -> None:
     """)
     )
     assert accusations(facts) == {"rescores"}
+
+
+LATCH = """
+def run(h, model, val, table):
+    opt = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    tokens, step = load_stream(h.train_files, 64), 0
+    switched = {start}
+    while step < 1000:
+        if not switched and time.time() > h.late:
+            tokens = val
+            switched = True
+        opt.zero_grad()
+        model(tokens[None, step : step + 64], tokens[None, step + 1 : step + 65]).backward()
+        opt.step()
+        step += 1
+    pack(model)
+    plain_eval("final", unpack(h), h, val, table)
+"""
+
+
+@pytest.mark.parametrize(("start", "found"), [("True", set()), ("False", {"prequant_updates"})])
+def test_a_latch_that_is_set_before_the_loop_stays_set(start: str, found: set[str]) -> None:
+    assert accusations(analysed(program(LATCH.format(start=start)))) == found
