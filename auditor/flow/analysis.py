@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from auditor.findings import Step
 from auditor.flow.engine import BudgetExceededError
 from auditor.flow.facts import Certainty, Evidence, FlowFacts
-from auditor.flow.library import Auditing
+from auditor.flow.library.dispatch import Auditing
 from auditor.flow.program import Sources
 from auditor.flow.provenance import BYTES, Fact, Mark, Site
 from auditor.flow.witness import Witness

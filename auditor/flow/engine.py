@@ -27,6 +27,7 @@ from auditor.flow.values import (
     Tuple,
     Union,
     Value,
+    is_none,
 )
 
 MAX_ITEMS = 40
@@ -251,7 +252,7 @@ class Engine:
                 return Const(a.value, prov)
             if a.value is not None and b.value is not None:
                 return Top(prov, self.numbers.of(("phi", repr(a.value), repr(b.value))))
-        if isinstance(a, Top | Const) and isinstance(b, Top | Const) and not _is_none(a) and not _is_none(b):
+        if isinstance(a, Top | Const) and isinstance(b, Top | Const) and not is_none(a) and not is_none(b):
             left, right = self.affine(a), self.affine(b)
             same = left if left is not None and left == right else None
             if same is None and left is not None and right is not None:
@@ -421,7 +422,7 @@ class Engine:
                 return self.join_all([self.const(k) for k in value.known])
             return value.key or Top(value.prov, None)
         if isinstance(value, Union):
-            return self.join_all([self.elements(v) for v in value.items if not _is_none(v)])
+            return self.join_all([self.elements(v) for v in value.items if not is_none(v)])
         if isinstance(value, Array):
             if value.start is not None:
                 return Top(value.prov, value.start)
@@ -429,10 +430,6 @@ class Engine:
             view.span = value.span
             return view
         return Top(value.prov, self.numbers.of(("any", id(value))))
-
-
-def _is_none(value: Value) -> bool:
-    return isinstance(value, Const) and value.value is None
 
 
 def _key(value: Value) -> object:

@@ -8,8 +8,8 @@ from typing import Any
 from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.calls import Calls
+from auditor.flow.comprehensions import UNROLLED
 from auditor.flow.engine import Running
-from auditor.flow.expressions import UNROLLED
 from auditor.flow.provenance import Fact, Iteration
 from auditor.flow.values import (
     Array,

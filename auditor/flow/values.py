@@ -464,3 +464,8 @@ def fingerprint(value: Value) -> object:
     if isinstance(value, Closure):
         return id(value.function), id(value.scope)
     return id(value), value.version if isinstance(value, Obj) else 0
+
+
+def is_none(value: Value) -> bool:
+    """Whether a value is None for certain."""
+    return isinstance(value, Const) and value.value is None

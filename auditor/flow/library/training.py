@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow import uses
-from auditor.flow.library_call import LibraryCall, Model, arrays_in
-from auditor.flow.library_python import duplicate
-from auditor.flow.library_tensors import default
+from auditor.flow.library.call import LibraryCall, Model, arrays_in
 from auditor.flow.provenance import Mark, Provenance
 from auditor.flow.values import Array, ClassObj, Const, Dict, External, Instance, Seq, Top, Tuple, Union, Value
 
@@ -382,5 +380,3 @@ METHODS: dict[str, Model] = {
     **dict.fromkeys(("train", "eval"), _train), **dict.fromkeys(("requires_grad_", "module"), _mode),
     "backward": _backward, "zero_grad": _zero_grad, "step": _step, "scale": _scale,
 }  # fmt: skip
-
-__all__ = ["FUNCTIONS", "METHODS", "default", "duplicate"]

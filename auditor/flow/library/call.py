@@ -9,7 +9,7 @@ from auditor.flow.provenance import Provenance
 from auditor.flow.values import Array, Const, Dict, Seq, Tuple, Union, Value
 
 if TYPE_CHECKING:
-    from auditor.flow.library import Auditing
+    from auditor.flow.library.dispatch import Auditing
 
 
 class LibraryCall:

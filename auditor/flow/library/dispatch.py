@@ -1,31 +1,58 @@
 """Models of what submissions import: dispatch by name, and the default.
 
 The default is the heart: a library function gives a value computed from all its arguments. Only what changes the
-provenance in another way has a model of its own, in :mod:`library_python`, :mod:`library_tensors` and
-:mod:`library_training`.
+provenance in another way has a model of its own, in one of the modules beside this one.
 """
 
 from __future__ import annotations
 
 import math
 
-from auditor.flow import library_python, library_tensors, library_training
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow.library_call import LibraryCall, Model
+from auditor.flow.library import (
+    containers,
+    creation,
+    distributed,
+    distributions,
+    environment,
+    files,
+    iteration,
+    numbers,
+    objects,
+    selection,
+    shapes,
+    tables,
+    text,
+    training,
+)
+from auditor.flow.library.call import LibraryCall, Model
+from auditor.flow.library.default import default
 from auditor.flow.statements import Interpreter
 from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Value
 
 _FUNCTIONS: dict[str, Model] = {
-    **library_tensors.FUNCTIONS,
-    **library_training.FUNCTIONS,
-    **library_python.FUNCTIONS,
+    **creation.FUNCTIONS,
+    **shapes.FUNCTIONS,
+    **distributions.FUNCTIONS,
+    **selection.FUNCTIONS,
+    **tables.FUNCTIONS,
+    **distributed.FUNCTIONS,
+    **training.FUNCTIONS,
+    **numbers.FUNCTIONS,
+    **iteration.FUNCTIONS,
+    **objects.FUNCTIONS,
+    **containers.FUNCTIONS,
+    **environment.FUNCTIONS,
+    **files.FUNCTIONS,
 }
 _METHODS: dict[str, Model] = {
     **_FUNCTIONS,
-    **library_tensors.METHODS,
-    **library_training.METHODS,
-    **library_python.METHODS,
+    **shapes.METHODS,
+    **selection.METHODS,
+    **training.METHODS,
+    **environment.METHODS,
 }
+_CONTAINER_METHODS: dict[str, Model] = {**_METHODS, **containers.METHODS, **text.METHODS}
 _CONSTANTS = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "numpy.pi": math.pi}
 _VIEWS = {"T", "mT", "data", "flat", "real", "H"}
 _SHAPES = {"shape", "ndim", "dtype", "device", "itemsize", "nbytes", "is_cuda", "requires_grad", "strides"}
@@ -46,17 +73,17 @@ class Auditing(Interpreter):
         last = name.rpartition(".")[2]
         if owner is None:
             model = _FUNCTIONS.get(name) or (_FUNCTIONS.get(last) if not name.startswith("builtins.") else None)
-        elif isinstance(owner, Seq | Dict | Tuple) or (isinstance(owner, Const | Top) and last in library_python.TEXT):
-            model = library_python.CONTAINER_METHODS.get(last) or _METHODS.get(last)
+        elif isinstance(owner, Seq | Dict | Tuple) or (isinstance(owner, Const | Top) and last in text.METHODS):
+            model = _CONTAINER_METHODS.get(last)
         else:
             model = _METHODS.get(last)
         call = LibraryCall(self, name, last, args, keywords, owner)
         result = model(call) if model is not None else None
-        return result if result is not None else library_tensors.default(call)
+        return result if result is not None else default(call)
 
     def call_layer(self, layer: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
         call = LibraryCall(self, "layer", "layer", [layer, *args], keywords, layer)
-        return library_training.call_layer(call)
+        return training.call_layer(call)
 
     def index_instance(self, owner: Instance, index: Value) -> Value:
         getter = self.find(owner.cls, "__getitem__")

@@ -1,0 +1,141 @@
+"""Reading elements of containers."""
+
+from __future__ import annotations
+
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow.arrays import Arrays
+from auditor.flow.provenance import Provenance
+from auditor.flow.values import Array, Const, Dict, Instance, Seq, Slice, Top, Tuple, Union, Value, is_none
+
+
+class Elements(Arrays):
+    """``owner[index]``."""
+
+    def index_instance(self, owner: Instance, index: Value) -> Value:
+        """``instance[index]``."""
+        raise NotImplementedError
+
+    def call_factory(self, owner: Dict) -> Value:
+        """Make the default of a defaultdict."""
+        raise NotImplementedError
+
+    def store_item(self, owner: Value, index: Value, value: Value, accumulate: bool = False) -> None:
+        """``owner[index] = value``."""
+        raise NotImplementedError
+
+    def load_item(self, owner: Value, index: Value, reading: bool = True) -> Value:
+        """``owner[index]``; ``reading`` is False for the old value of an augmented assignment."""
+        if isinstance(owner, Union):
+            return self.join_all([self.load_item(v, index, reading) for v in owner.items if not is_none(v)])
+        if isinstance(owner, Array):
+            return self.index_array(owner, index, reading)
+        if isinstance(owner, Tuple | Seq):
+            return self._load_sequence(owner, index)
+        if isinstance(owner, Dict):
+            return self._load_dict(owner, index, reading)
+        if isinstance(owner, Const) and isinstance(owner.value, str | bytes):
+            if isinstance(index, Const) and isinstance(index.value, int) and abs(index.value) < len(owner.value):
+                return Const(owner.value[index.value], owner.prov)
+            if isinstance(index, Slice):
+                return self._slice_text(owner, index)
+        if isinstance(owner, Instance):
+            return self.index_instance(owner, index)
+        prov = self.lattice.union(owner.prov, self.deep(index))
+        if reading and index.prov.flags & P.VAL:
+            prov = self.read_table(owner, index, prov)
+        if isinstance(index, Slice) and prov.flags & P.VAL:
+            return Array(prov)
+        return Top(prov, self.numbers.fresh())
+
+    def _slice_text(self, owner: Const, index: Slice) -> Value:
+        lower = index.lower.value if isinstance(index.lower, Const) else None
+        upper = index.upper.value if isinstance(index.upper, Const) else None
+        if (index.lower is None or isinstance(lower, int)) and (index.upper is None or isinstance(upper, int)):
+            return Const(owner.value[lower:upper], owner.prov)
+        return Top(owner.prov)
+
+    def _load_sequence(self, owner: Tuple | Seq, index: Value) -> Value:
+        items = self.known_items(owner)
+        if isinstance(index, Const) and isinstance(index.value, int) and items is not None:
+            if -len(items) <= index.value < len(items):
+                return items[index.value]
+            return Top(owner.prov)
+        if isinstance(index, Slice):
+            lower = index.lower.value if isinstance(index.lower, Const) else None
+            upper = index.upper.value if isinstance(index.upper, Const) else None
+            exact = (index.lower is None or isinstance(lower, int)) and (index.upper is None or isinstance(upper, int))
+            if items is not None and exact:
+                part = items[lower:upper]
+                return Tuple(tuple(part), owner.prov) if isinstance(owner, Tuple) else Seq(part, None, owner.prov)
+            element = self.elements(owner) if items is None or items else None
+            if element is not None and index.prov.deps:
+                element = self.depending(element, index.prov)
+            return Seq(None, element, owner.prov)
+        element = self.elements(owner)
+        if index.prov.flags & P.HASHED and isinstance(element, Const | Top):
+            return Top(
+                self.read_table(owner, index, self.lattice.union(element.prov, index.prov)), self.numbers.fresh()
+            )
+        return self.depending(element, index.prov) if index.prov.deps else element
+
+    def depending(self, element: Value, prov: Provenance) -> Value:
+        """An element chosen by an index: other iterations choose other elements."""
+        if isinstance(element, Const | Top):
+            merged = self.lattice.change(element.prov, deps=element.prov.deps | prov.deps)
+            merged = self._deeper(merged, prov)
+            return self.with_prov(element, merged)
+        if isinstance(element, Tuple):
+            return Tuple(tuple(self.depending(i, prov) for i in element.items), element.prov)
+        if isinstance(element, Array) and not element.role:
+            merged = self.lattice.change(element.prov, deps=element.prov.deps | prov.deps)
+            return self.with_prov(element, self._deeper(merged, prov))
+        if isinstance(element, Seq):
+            inner = [self.depending(i, prov) for i in element.items] if element.items is not None else None
+            summary = self.depending(element.element, prov) if element.element is not None else None
+            if not self._scalars(element):
+                return element
+            sight = Seq(inner, summary, element.prov, element.kind)
+            sight.origin = element
+            return sight
+        return element
+
+    def _scalars(self, seq: Seq) -> bool:
+        return isinstance(self.elements(seq), Const | Top | Tuple)
+
+    def _deeper(self, prov: Provenance, index: Provenance) -> Provenance:
+        if not prov.regions or not index.deps:
+            return prov
+        regions = frozenset(r._replace(deps=P.live(r.deps) | index.deps) for r in prov.regions)
+        return self.lattice.change(prov, regions=regions)
+
+    def _load_dict(self, owner: Dict, index: Value, reading: bool) -> Value:
+        if isinstance(index, Const) and hashable(index.value):
+            known = owner.known.get(index.value)
+            if known is not None:
+                return known if owner.element is None else self.join(known, owner.element)
+            if owner.element is None and owner.factory is not None:
+                made = self.call_factory(owner)
+                self.store_item(owner, index, made)
+                return made
+        if owner.element is None and not owner.known:
+            if owner.factory is not None:
+                made = self.call_factory(owner)
+                self.store_item(owner, index, made)
+                return made
+            return Top(self.lattice.union(owner.prov, self.deep(index)))
+        values = [*owner.known.values(), *([owner.element] if owner.element is not None else [])]
+        value = self.join_all(values)
+        if isinstance(value, Const | Top | Array):
+            prov = self.lattice.merge(value.prov, owner.prov)
+            if index.prov.flags & P.VAL:
+                prov = self.lattice.union(prov, self.deep(index))
+                prov = self.read_table(owner, index, prov) if reading else prov
+            elif index.prov.flags & P.BYTES:
+                prov = self.lattice.flagged(prov, P.LEARNED_BYTES)
+            return self.with_prov(value, prov) if not (isinstance(value, Array) and value.role) else value
+        return self.depending(value, index.prov) if index.prov.deps else value
+
+
+def hashable(value: object) -> bool:
+    """Whether a constant may be a key."""
+    return isinstance(value, str | int | float | bytes | bool | type(None))

@@ -1,0 +1,72 @@
+"""What happens to scores: they are picked out, chosen between, divided, mixed and finished."""
+
+from __future__ import annotations
+
+from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow import uses
+from auditor.flow.engine import Engine
+from auditor.flow.provenance import Fact, Provenance
+from auditor.flow.values import Value
+
+_SCORE = P.NLL | P.SUMMED | P.TABLE
+
+
+class Scores(Engine):
+    """Operations on scores, and what they show."""
+
+    def picked(self, prov: Provenance, index: Provenance) -> Provenance:
+        """An entry of a distribution, picked at tokens: those are the ones it scores."""
+        if index.flags & (P.TABLE | P.HASHED | P.OPAQUE):
+            return prov  # picked at a hint, whose own position is not known
+        return uses.used(self.lattice, prov, "gold", [token.position for token in index.tokens])
+
+    def masked(self, prov: Provenance, tokens: Provenance) -> Provenance:
+        """Of an array in which some tokens were replaced by something else."""
+        return uses.used(self.lattice, prov, "masked", [token.position for token in tokens.tokens])
+
+    def settled(self, value: Value) -> Value:
+        """A score that is summed up is finished: what it shows of its own tokens is noted."""
+        found = uses.leaks(value.prov, self.lattice.site) if value.prov.flags & P.NLL else []
+        return self.add_facts(value, found) if found else value
+
+    def oracle(self, a: Provenance, b: Provenance) -> bool:
+        """Whether two values are scores of the same tokens."""
+        both = a.flags & b.flags & P.NLL and not (a.flags | b.flags) & P.SUMMED
+        return bool(both) or uses.same_token(a, b)
+
+    def better(self, value: Value) -> Value:
+        """A value that was chosen from two scores of a token by comparing them."""
+        site = self.lattice.site
+        return self.add_facts(value, [Fact("oracle", site, ((site, "the better of two scores of a token is kept"),))])
+
+    def chosen(self, test: Value, value: Value, a: Value, b: Value) -> Value:
+        """``value`` is ``a`` or ``b``, as ``test`` says."""
+        if test.prov.flags & P.GOLD_COMPARED and self.oracle(a.prov, b.prov):
+            return self.better(value)
+        gates = uses.gate(self.lattice, test.prov)
+        truths = uses.positions(gates, "gate")
+        if not truths:
+            return value
+        if a.prov.flags & b.prov.flags & P.NLL and truths & uses.scored(a.prov) & uses.scored(b.prov):
+            gates = uses.gated(self.lattice, gates)
+        kept = frozenset(use for use in gates.uses if use.kind in {"gate", "gated"})
+        return self.with_prov(value, self.lattice.change(value.prov, uses=value.prov.uses | kept))
+
+    def added(self, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
+        """Probabilities are added up: each must be one of the token."""
+        for score, other in ((a, b), (b, a)):
+            if score.flags & P.NLL and not score.flags & P.SUMMED and not other.flags & _SCORE:
+                found = self.foreign(score, other, P.EXPERT, P.BYTE_PRODUCT)
+                if found is not None:
+                    return self.lattice.change(prov, facts=prov.facts | {found})
+        return prov
+
+    def foreign(self, score: Provenance, other: Provenance, about: int, of_bytes: int) -> Fact | None:
+        """What is mixed with a token's score though it is none, by the flags that say so."""
+        site = self.lattice.site
+        if other.flags & about and not score.flags & (P.ENTROPY | P.EXPERT):
+            why = "a number about the whole distribution is mixed in as if it were the token's probability"
+            return Fact("pseudo-expert", site, ((site, why),))
+        if other.flags & of_bytes and not score.flags & (P.LEARNED_BYTES | P.SPREAD):
+            return Fact("byte-sum", site, ((site, "the probabilities of a token's bytes are mixed with the token's"),))
+        return None
