@@ -15,7 +15,7 @@ from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
 from auditor.flow_rule import FlowRule
 from auditor.options import Options
 from auditor.probe.covered import Covered, nothing_ran
-from auditor.probe.kinds import why_not
+from auditor.probe.kinds import PROVABLE, why_not
 from auditor.report import build
 from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing, encodable
 from auditor.rule import Rule
@@ -61,7 +61,7 @@ def audit_submission(
     chosen = choose(load_rules() if rules is None else rules, options.select, options.ignore)
     results = tuple(check(rule, audited) for rule in chosen)
     seconds = time.perf_counter() - start
-    results, covered = _probe(results, audited, options)
+    results, covered = _probe(chosen, results, audited, options)
     probe_seconds = time.perf_counter() - start - seconds
     entries = build.rule_entries(chosen, results, audited.submission)
     entries, suppressed = suppress(entries, options.suppressions)
@@ -94,7 +94,7 @@ def check(rule: Rule, audited: Audited) -> RuleResult:
 
 
 def _probe(
-    results: tuple[RuleResult, ...], audited: Audited, options: Options
+    rules: Sequence[Rule], results: tuple[RuleResult, ...], audited: Audited, options: Options
 ) -> tuple[tuple[RuleResult, ...], Covered]:
     """What experiments make of the results, and what they covered."""
     if options.probe is None:
@@ -105,7 +105,8 @@ def _probe(
         return results, nothing_ran(reason)
     from auditor.probe.conclude import conclude  # numpy, and more: only where code runs
 
-    return conclude(results, audited, options.probe)
+    provable = [rule for rule in rules if rule.id in PROVABLE]
+    return conclude(results, audited, options.probe, lambda other: tuple(check(rule, other) for rule in provable))
 
 
 def _decide(entry: RuleEntry, options: Options) -> RuleEntry:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
+from auditor.submission.switches import effective
 from rules._functions import functions
 from rules._scripts import script
-from rules._settings import effective
 
 _SWITCH = "SMEAR_GATE_ENABLED"
 _GATE = r"(?:gate|smear)\w*"

@@ -10,8 +10,8 @@ from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission.arithmetic import implied_bytes
+from auditor.submission.switches import code_defaults, effective
 from rules._logs import log, metadata, runs
-from rules._settings import code_defaults, effective
 
 _WHOLE = 0.98
 """Share of the text from which a score counts as one over the whole split; a dropped tail is far smaller."""

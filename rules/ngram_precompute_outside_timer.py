@@ -7,8 +7,8 @@ import datetime
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity
 from auditor.rule import Example, Rule, Ruling
+from auditor.submission.switches import effective
 from rules._logs import log, runs
-from rules._settings import effective
 
 _SWITCH = "NGRAM_HINT_PRECOMPUTE_OUTSIDE"
 _ENABLES = "NGRAM_TILT_ENABLED"

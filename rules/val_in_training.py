@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
+from auditor.submission.switches import Value, code_defaults, effective
 from rules._scripts import script
-from rules._settings import Value, code_defaults, effective
 from rules._training import SCORE_FIRST
 
 _TRAIN_FILES = ("TRAIN_FILES", "TRAIN_PATTERN", "TRAIN_SHARDS", "TRAIN_GLOB", "TRAIN_PATH")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from auditor.findings import RuleResult, Status
 from auditor.options import ProbeOptions
@@ -12,6 +15,7 @@ from auditor.probe.covered import Covered
 from auditor.probe.evidence import write_evidence
 from auditor.probe.experiments import Experiments, Session, run_experiments
 from auditor.probe.kinds import PROVABLE
+from auditor.probe.latent import Ask, Latent, latent_findings
 from auditor.probe.merge import merge
 from auditor.report.document import ProbeCoverage
 
@@ -23,16 +27,42 @@ _SCORING = "scoring"
 
 
 def conclude(
-    results: tuple[RuleResult, ...], audited: Audited, options: ProbeOptions
+    results: tuple[RuleResult, ...], audited: Audited, options: ProbeOptions, ask: Ask
 ) -> tuple[tuple[RuleResult, ...], Covered]:
-    """Run the experiments; the results with what they proved, and what they covered."""
+    """Run the experiments; the results with what they proved, and what they covered.
+
+    Args:
+        results: of the static half.
+        audited: the submission.
+        options: of the experiments.
+        ask: what the rules say of the same submission under other settings.
+    """
     experiments = run_experiments(audited, options)
+    latent: tuple[Latent, ...] = ()
+    if any(session.measured for session in experiments.sessions):
+        left = options.budget - sum(session.cpu_seconds for session in experiments.sessions)
+        latent = latent_findings(audited, results, ask, options, left)
     written: list[Path] = []
     if options.evidence is not None:
         written = write_evidence(options.evidence, experiments.failures, audited.submission)
+        for found in latent:
+            name = f"latent-{found.switch.partition('=')[0].lower()}-"
+            written += write_evidence(options.evidence, found.failures, found.submission, name)
     merged = merge(results, experiments, audited.submission)
     traced = [result.rule for result in merged if result.rule in PROVABLE and result.status is Status.TRACED]
-    return merged, covered(experiments, traced, [path.name for path in written])
+    return merged, with_latent(covered(experiments, traced, [path.name for path in written]), latent)
+
+
+def with_latent(documented: Covered, latent: Sequence[Latent]) -> Covered:
+    """What the experiments covered, with those on switches that the launch leaves off."""
+    sessions = [found.session for found in latent if found.session is not None]
+    coverage = msgspec.structs.replace(
+        documented.coverage,
+        executions=documented.coverage.executions + sum(session.executions for session in sessions),
+        latent=tuple(entry for found in latent for entry in found.entries()),
+    )
+    seconds = documented.cpu_seconds + sum(session.cpu_seconds for session in sessions)
+    return replace(documented, coverage=coverage, cpu_seconds=seconds)
 
 
 def covered(experiments: Experiments, traced: Sequence[str] = (), evidence: Sequence[str] = ()) -> Covered:

@@ -122,12 +122,14 @@ def counter_example(failure: Failure, session: Session, submission: Submission) 
     )
 
 
-def write_evidence(folder: Path, failures: Sequence[tuple[Failure, Session]], submission: Submission) -> list[Path]:
-    """Write one file per failure, named by its kind; the folder is made."""
+def write_evidence(
+    folder: Path, failures: Sequence[tuple[Failure, Session]], submission: Submission, prefix: str = ""
+) -> list[Path]:
+    """Write one file per failure, named by ``prefix`` and its kind; the folder is made."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for failure, session in failures:
-        path = folder / f"{failure.kind.name.lower().replace('_', '-')}.json"
+        path = folder / f"{prefix}{failure.kind.name.lower()}.json".replace("_", "-")
         data = msgspec.json.encode(counter_example(failure, session, submission))
         path.write_bytes(msgspec.json.format(data, indent=1) + b"\n")
         paths.append(path)

@@ -133,6 +133,27 @@ class StaticCoverage(msgspec.Struct, frozen=True):
     incomplete: tuple[str, ...]
 
 
+class LatentEntry(msgspec.Struct, frozen=True):
+    """What a switch that the documented launch leaves off would break; no part of the verdict, never a violation.
+
+    Attributes:
+        switch: the switch as it was set, such as ``TTT_ENABLED=1``.
+        rule: the rule that finds something then.
+        status: what is known: ``proved`` where an experiment ran with the switch on and showed it.
+        message: one sentence.
+        file, line: where to look first.
+        experiment: what running the code showed; empty when nothing ran or nothing showed.
+    """
+
+    switch: str
+    rule: str
+    status: Status
+    message: str
+    file: str
+    line: int
+    experiment: str
+
+
 class ProbeCoverage(msgspec.Struct, frozen=True):
     """Experiments on the submission's own code.
 
@@ -143,6 +164,7 @@ class ProbeCoverage(msgspec.Struct, frozen=True):
         executions: runs of the code, forked calls included.
         checks: what was measured, one sentence each.
         evidence: names of the counter-examples that were written, where a folder for them was given.
+        latent: what switches that are off would break; it does not count.
     """
 
     ran: bool
@@ -151,6 +173,7 @@ class ProbeCoverage(msgspec.Struct, frozen=True):
     executions: int = 0
     checks: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    latent: tuple[LatentEntry, ...] = ()
 
 
 class Coverage(msgspec.Struct, frozen=True):

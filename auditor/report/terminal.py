@@ -41,7 +41,8 @@ _WIDTH = 110
 
 def render(audit: Audit) -> str:
     """The whole report, styled; click strips the styling where it is not wanted."""
-    return "\n".join([*_card(audit), *_details(audit), *_notes(audit), *_footer(audit)]) + "\n"
+    parts = (*_card(audit), *_details(audit), *_notes(audit), *_latent(audit), *_footer(audit))
+    return "\n".join(parts) + "\n"
 
 
 def _card(audit: Audit) -> Iterator[str]:
@@ -162,6 +163,21 @@ def _notes(audit: Audit) -> Iterator[str]:
     if len(dormant) > 8:
         yield f"  ... and {len(dormant) - 8} more"
     if noted or dormant:
+        yield ""
+
+
+def _latent(audit: Audit) -> Iterator[str]:
+    """What switches that are off would break, one line each."""
+    entries = audit.coverage.probe.latent
+    if entries:
+        yield (
+            click.style("latent", bold=True) + " (with a switch on that the documented launch leaves off; never counts)"
+        )
+    for entry in entries:
+        place = f"{escape(entry.file)}:{entry.line}: " if entry.line else ""
+        shown = f"; experiment: {escape(entry.experiment)}" if entry.experiment else ""
+        yield f"  {escape(entry.switch)}: {entry.status.value}[{entry.rule}] {place}{escape(entry.message)}{shown}"
+    if entries:
         yield ""
 
 

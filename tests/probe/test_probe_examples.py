@@ -34,6 +34,9 @@ PROVED = {
 }
 """The rule that an experiment proves, None for the honest ones."""
 
+LATENT = {"dormant_feature": [("TTT_ENABLED=1", "ttt-before-score", "proved")]}
+"""What a switch that is off would break."""
+
 pytestmark = pytest.mark.skipif(available_tier() is Tier.NONE, reason="no sandbox works here")
 
 
@@ -64,7 +67,9 @@ def test_the_experiments_prove_what_is_wrong_and_nothing_else(name: str, tmp_pat
     assert report["coverage"]["probe"]["ran"]
     assert report["coverage"]["probe"]["reason"] == ""
     assert (code, proved) == ((0, []) if PROVED[name] is None else (1, [PROVED[name]]))
+    latent = [(entry["switch"], entry["rule"], entry["status"]) for entry in report["coverage"]["probe"]["latent"]]
+    assert latent == LATENT.get(name, [])
     for file in tmp_path.iterdir():
         confirmed, said = audit("replay", file, EXAMPLES / name)
         assert (confirmed, said.split(":")[0]) == (1, "confirmed")
-    assert bool(list(tmp_path.iterdir())) == bool(proved)
+    assert bool(list(tmp_path.iterdir())) == bool(proved or latent)

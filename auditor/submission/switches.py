@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from auditor.submission import Source, Submission
+from auditor.submission.reader import Submission
+from auditor.submission.source import Source
 
 _OFF = frozenset({"", "0", "0.0", "false", "no", "off", "none"})
 
