@@ -114,28 +114,38 @@ def shift(base: Vector, rewritten: Vector | None, position: int, targets: int) -
     return Shift(position, targets, base.size, len(moved), allowed, largest)
 
 
-def is_reordered(moved: frozenset[int] | None, sizes: Sequence[int]) -> bool:
+def is_reordered(
+    base: Vector, moved: frozenset[int] | None, rewritten: frozenset[int] | None, sizes: Sequence[int]
+) -> bool:
     """Whether a rewrite of the last token alone looks like tokens scored in another order than the stream's.
 
     Scorers that sort documents by length may score the last document first and adapt on it: the last token then moves
-    scores of earlier documents, but in its own forward pass only its own. A leak moves several scores of the first pass
-    that it reaches at all.
+    scores of earlier documents, but in its own forward pass only its own, with the tokens before it in front. A leak
+    moves several scores of the first pass that it reaches at all, or one among tokens that are none of its own.
 
     Args:
-        moved: entries that changed.
+        base: scores.
+        moved: entries that a rewrite of the last token changed.
+        rewritten: entries that a rewrite of the stream's second half changed, the last document among it.
         sizes: entries of each reduction, in the order in which they were made.
     """
     begin = 0
     for size in sizes:
-        inside = sum(begin <= entry < begin + size for entry in moved or ())
+        inside = [entry for entry in moved or () if begin <= entry < begin + size]
         if inside:
-            return inside == 1 and size >= _ROWS and len(moved or ()) > 1
+            alone = len(inside) == 1 and size >= _ROWS and len(moved or ()) > 1
+            before = [entry for entry in range(begin, inside[0]) if base[entry]][-_ROWS:]
+            strange = [entry for entry in before if entry not in (rewritten or before)]
+            return alone and 2 * len(strange) <= max(len(before), _FEWEST_BEFORE)
         begin += size
     return False
 
 
 _ROWS = 8
-"""Entries of a reduction that is a forward pass rather than a single token's."""
+"""Entries of a reduction that is a forward pass rather than a single token's, and of its tokens before the last that
+are looked at."""
+_FEWEST_BEFORE = 4
+"""Where fewer than half of so many stand in front, nothing is known of whose they are."""
 
 
 def own_entry(from_here: frozenset[int] | None, from_next: frozenset[int] | None) -> int | None:

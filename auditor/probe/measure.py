@@ -181,7 +181,11 @@ def _is_reordered(
 ) -> bool:
     """Asked only where the last token moves more than it may: its copies in later windows look the same."""
     last = shift(base, vectors.get(Change("rewrite", design.targets)), design.targets, design.targets)
-    return last is not None and not last.is_causal and is_reordered(_reach(base, vectors, design.targets), lengths)
+    if last is None or last.is_causal:
+        return False
+    return is_reordered(
+        base, _reach(base, vectors, design.targets), _reach(base, vectors, design.positions[0]), lengths
+    )
 
 
 def _other_scores(base: Recording, match: Match, targets: int) -> list[Vector]:

@@ -19,7 +19,7 @@ from auditor.probe.design import Change
 from auditor.probe.measure import Measured, measure
 
 HONEST: list[Scorer] = [toy.plain, toy.sliding, toy.score_first, toy.exact_cache, toy.documents, toy.adapted_documents]
-LEAKING: list[Scorer] = [toy.train_first, toy.last_chunk_untrained, toy.slot, toy.two_pass]
+LEAKING: list[Scorer] = [toy.train_first, toy.last_chunk_untrained, toy.slot, toy.two_pass, toy.two_pass_cache]
 UNNORMALISED: list[Scorer] = [toy.hit_only_cache, toy.hashed_cache, toy.oracle_min, toy.gated_tilt]
 
 

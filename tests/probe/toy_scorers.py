@@ -113,6 +113,19 @@ def two_pass(tokens: Tokens) -> Iterator[Vector]:
         yield -np.log(0.5 * np.exp(-Model().nll(chunk)) + 0.5 * counts[chunk[1:]] / counts.sum())
 
 
+def two_pass_cache(tokens: Tokens) -> Iterator[Vector]:
+    """Counts of every longer context of the whole stream, then scores mixed with them in small chunks."""
+    order, length = 6, len(tokens)
+    contexts = [tuple(tokens[max(t - order, 0) : t].tolist()) for t in range(length)]
+    singles = Counter(contexts)
+    pairs = Counter(zip(contexts, tokens.tolist(), strict=True))
+    for begin in range(1, length, STRIDE):
+        chunk = range(begin, min(begin + STRIDE, length))
+        nll = Model().nll(tokens[begin - 1 : chunk[-1] + 1])
+        expert = np.array([pairs[contexts[t], int(tokens[t])] / singles[contexts[t]] for t in chunk])
+        yield -np.log(0.5 * np.exp(-nll) + 0.5 * expert)
+
+
 Rule = Callable[[Counter[tuple[int, int]], Counter[int], int, int, float], float]
 """Probability of a token, from counts of pairs and singles, the token before it, the token, and the model's p."""
 
