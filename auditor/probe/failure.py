@@ -26,6 +26,7 @@ class Failure:
         at_load: what was made smaller so that hash tables are as full as in the official run, such as
             ``"NGRAM_BUCKETS=64"``.
         is_certain: the numbers alone prove it; otherwise a static path must agree.
+        entrance: where the last token first moved more numbers than it may; None where that was not seen.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class Failure:
     expected: dict[str, float | int]
     at_load: tuple[str, ...] = ()
     is_certain: bool = True
+    entrance: Site | None = None
 
 
 def failures_of(measured: Measured, at_load: tuple[str, ...] = ()) -> tuple[Failure, ...]:
@@ -68,6 +70,7 @@ def _leak(measured: Measured, at_load: tuple[str, ...]) -> Failure:
         position=worst.position,
         expected={"changed": worst.changed, "allowed": worst.allowed, "entries": worst.entries},
         at_load=at_load,
+        entrance=measured.entrance,
     )
 
 

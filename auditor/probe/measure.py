@@ -18,8 +18,9 @@ from auditor.probe.checks import (
     total_probability,
 )
 from auditor.probe.design import Change, Design
+from auditor.probe.entrance import entrance
 from auditor.probe.match import Match, claims, entries, find_matches, match_claim, sizes
-from auditor.probe.record import Recording
+from auditor.probe.record import Recording, Site
 
 ENDED = ("ok", "exit")
 """Statuses of a run that came to its end; some scripts leave with ``sys.exit``."""
@@ -44,6 +45,7 @@ class Measured:
         single: what changing a single token did, for a smaller counter-example.
         trained: scores that another training stream moved although every artifact stayed the same.
         reordered: tokens seem to be scored in another order than the stream's, which explains what else were a leak.
+        entrance: where the last token first moved more numbers than it may.
         executions: runs that were compared.
     """
 
@@ -59,6 +61,7 @@ class Measured:
     single: tuple[tuple[Change, Shift], ...] = ()
     trained: int = 0
     reordered: bool = False
+    entrance: Site | None = None
     executions: int = 0
 
     @property
@@ -123,6 +126,7 @@ def measure(
         single=tuple((change, found) for change, found in shifts.items() if change.kind == "substitute"),
         trained=_trained(reference, vectors, whole),
         reordered=_is_reordered(reference, vectors, design, sizes(base, match)),
+        entrance=entrance(base, whole[last]) if (last := Change("rewrite", design.targets)) in whole else None,
         executions=len(whole),
     )
 

@@ -72,12 +72,19 @@ def _with_failure(result: RuleResult, failure: Failure, session: Session, submis
         first, *rest = active
         findings = (replace(first, experiment=failure.said), *rest)
     else:
-        file, line = locate(failure.site, submission)
-        message = f"{failure.kind}; the scores that moved are summed up in {failure.site.function}()"
+        file, line = locate(failure.entrance or failure.site, submission)
+        message = f"{failure.kind}; {_where(failure)}"
         findings = (Finding(message, file, line, experiment=failure.said), *active)
     dormant = tuple(finding for finding in result.findings if finding.dormant)
     facts = {**result.facts, "experiment": _facts(failure, session)}
     return replace(result, status=status, reason="", findings=(*findings, *dormant), facts=facts)
+
+
+def _where(failure: Failure) -> str:
+    """The function to look at, where no static path names one."""
+    if failure.entrance is not None:
+        return f"the numbers that the last token first moved and may not are in {failure.entrance.function}()"
+    return f"the scores that moved are summed up in {failure.site.function}()"
 
 
 def _facts(failure: Failure, session: Session) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from auditor.probe.kinds import EXPERIMENT_ONLY
 from auditor.probe.measure import Measured, measure
 from auditor.probe.merge import merge
 from auditor.probe.plan import Setup
+from auditor.probe.record import Event, Recording, Site
 from auditor.submission import Submission, read_submission
 
 PATH = Finding("the score uses what it predicts", "train_gpt.py", 42)
@@ -79,6 +80,28 @@ def test_a_failure_without_a_path_names_the_site_whose_scores_moved(submission: 
     finding = next(result for result in results if result.rule == "causal-dependence").findings[0]
     assert (finding.file, finding.line) == ("train_gpt.py", toy.SITE.line)
     assert "evaluate()" in finding.message
+
+
+def test_a_failure_without_a_path_names_the_function_that_had_learned_from_the_last_token(
+    submission: Submission,
+) -> None:
+    """The plain score before it moves in one place, as it may; the second epoch of the adaptation moves all over."""
+    plain, adapted = Site("sum", "train_gpt.py", "evaluate_plain", 12, 5), Site("sum", "train_gpt.py", "adapt", 3, 5)
+
+    def adapting(run: Recording, tokens: toy.Tokens) -> Recording:
+        model = toy.Model()
+        before = [Event(plain, model.nll(tokens), -3), Event(adapted, model.nll(tokens), -2)]
+        model.train(tokens)
+        return replace(run, events=(*before, Event(adapted, model.nll(tokens), -1), *run.events))
+
+    runs = toy.recordings(toy.train_first, whole=True)
+    main = measure({change: adapting(run, DESIGN.apply(change)) for change, run in runs.items()}, DESIGN)
+    assert isinstance(main, Measured)
+    session = Session(Setup("train_gpt.py"), DESIGN, main, "decided", 8, 1.0, "namespaces")
+    ran = Experiments(sessions=(session,), failures=tuple((failure, session) for failure in failures_of(main)))
+    (proved,) = (result for result in merge(static(), ran, submission) if result.status is Status.PROVED)
+    assert (proved.findings[0].file, proved.findings[0].line) == ("train_gpt.py", adapted.line)
+    assert "in adapt()" in proved.findings[0].message
 
 
 def test_an_artifact_that_moved_proves_training_before_it_was_written(submission: Submission) -> None:
