@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from auditor.probe.partial import partial_sums
 from auditor.probe.record import Event, Recording, Site
 
 Vector = npt.NDArray[np.float64]
@@ -63,16 +64,14 @@ class Match:
 
     Attributes:
         site: where.
-        first: index of the first of them among the events of the site.
-        events: how many events.
+        ranges: of indices among the events of the site.
         divisor: what their total was divided by: ``entries``, ``nonzero`` (padding left out) or ``targets``.
         claim: what they made.
         denominator: for a claim in bits per byte only, the site and first event that count the bytes.
     """
 
     site: Site
-    first: int
-    events: int
+    ranges: tuple[range, ...]
     divisor: str
     claim: Claim
     denominator: tuple[Site, int] | None = None
@@ -116,9 +115,10 @@ def find_matches(recording: Recording, claim: Claim, targets: int) -> tuple[Matc
     if claim.loss is not None:
         for site, events in by_site.items():
             found += [
-                (rank, Match(site, first, len(events) - first, divisor, claim))
+                (rank, Match(site, (range(first, len(events)),), divisor, claim))
                 for rank, first, divisor in _windows(events, claim.loss, claim.tolerance, targets)
             ]
+        found = found or list(_partial_matches(by_site, claim, targets))
     elif claim.bpb is not None:
         found = list(_byte_matches(by_site, claim, targets))
     # A stable order: rank, then the later site in the code's own order of events.
@@ -157,14 +157,15 @@ def entries(recording: Recording, match: Match) -> Vector | None:
     None when this run made other reductions: its score has another shape.
     """
     events = [event.values for event in recording.events if event.site == match.site]
-    chosen = events[match.first : match.first + match.events]
-    return np.concatenate(chosen) if len(chosen) == match.events else None
+    if match.ranges[-1].stop > len(events):
+        return None
+    return np.concatenate([events[index] for each in match.ranges for index in each])
 
 
 def sizes(recording: Recording, match: Match) -> tuple[int, ...]:
     """Entries of each of the matched reductions, in their order."""
     events = [event.values.size for event in recording.events if event.site == match.site]
-    return tuple(events[match.first : match.first + match.events])
+    return tuple(events[index] for each in match.ranges for index in each)
 
 
 def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording, targets: int) -> bool:
@@ -185,7 +186,7 @@ def _divisor(match: Match, recording: Recording, vector: Vector, targets: int) -
     if match.denominator is not None:
         site, first = match.denominator
         events = [event.values for event in recording.events if event.site == site]
-        return math.log(2.0) * sum(float(values.sum()) for values in events[first : first + match.events])
+        return math.log(2.0) * sum(float(values.sum()) for values in events[first : first + len(match.ranges[0])])
     return {"entries": vector.size, "nonzero": int(np.count_nonzero(vector)), "targets": targets}[match.divisor]
 
 
@@ -215,6 +216,19 @@ def _windows(events: Sequence[Event], value: float, tolerance: float, targets: i
                 yield (abs(count - targets), abs(size - targets), _unlikely(events[first].site)), first, divisor
 
 
+def _partial_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) -> Iterator[tuple[Rank, Match]]:
+    """Reductions that were added up in parts, whose mean is the loss that was claimed."""
+    for site, ranges, total in partial_sums(by_site):
+        chosen = [by_site[site][index].values for each in ranges for index in each]
+        size, nonzero = sum(values.size for values in chosen), sum(int(np.count_nonzero(values)) for values in chosen)
+        if not _FEWEST * targets <= nonzero <= size <= _LONGEST * targets:
+            continue
+        for divisor, count in (("entries", size), ("nonzero", nonzero), ("targets", targets)):
+            if abs(total / count - (claim.loss or 0.0)) <= claim.tolerance:
+                rank = (abs(count - targets), abs(size - targets), _unlikely(site))
+                yield rank, Match(site, ranges, divisor, claim)
+
+
 def _unlikely(site: Site) -> float:
     """Cross-entropies are recomputed by the tap; a sum is what the code itself computed."""
     return float(site.kind == "cross-entropy")
@@ -233,8 +247,8 @@ def _byte_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) 
                         continue
                     if abs(total / (math.log(2.0) * count) - (claim.bpb or 0.0)) <= claim.tolerance:
                         rank = (abs(size - targets), _unlikely(site))
-                        events = len(by_site[site]) - first
-                        yield rank, Match(site, first, events, "bytes", claim, (other, below))
+                        events = range(first, len(by_site[site]))
+                        yield rank, Match(site, (events,), "bytes", claim, (other, below))
 
 
 def _totals(events: Sequence[Event], targets: int) -> Iterator[tuple[int, float, int, bool]]:

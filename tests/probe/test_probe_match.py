@@ -74,6 +74,33 @@ def test_bits_per_byte_alone_are_traced_through_the_counted_bytes() -> None:
     assert match.site == toy.SITE
 
 
+def _twice_in_batches(tokens: toy.Tokens) -> Recording:
+    """Batches of two windows, gone over twice; what the second time gives is added up for each batch."""
+    parts = Site("accumulate", "train_gpt.py", "evaluate", 44, 3)
+    losses = [np.asarray(item, np.float64) for item in toy.plain(tokens)]
+    events: list[Event] = []
+    for batch in (losses[:2], losses[2:]):
+        events += [
+            Event(toy.SITE, item * scale, len(events) + n) for scale in (1.5, 1.0) for n, item in enumerate(batch)
+        ]
+        events.append(Event(parts, np.array([sum(item.sum() for item in batch)]), len(events)))
+    events = [replace(event, order=order) for order, event in enumerate(events)]
+    line = Line(len(events), f"final val_loss:{np.concatenate(losses).mean():.8f}")
+    return Recording("ok", "", "main", tuple(events), (line,))
+
+
+def test_what_is_added_up_batch_by_batch_is_traced_to_the_last_time_over_each() -> None:
+    """The kept reductions are no suffix of all: the first time over the second batch lies between them."""
+    base, other = (_twice_in_batches(DESIGN.apply(change)) for change in (Change("base"), Change("rewrite", 165)))
+    match = match_claim([base, other], DESIGN.targets)
+    assert match is not None
+    assert match.site == toy.SITE
+    assert match.ranges == (range(2, 4), range(6, 8))
+    vector = entries(base, match)
+    assert vector is not None
+    assert vector == pytest.approx(np.concatenate(list(toy.plain(DESIGN.tokens))))
+
+
 @pytest.mark.parametrize(
     "text", ["step:2/10 train_loss:2.5", "ttt_gain_bpb:0.01", "elapsed: 3.5 s", "step 3 loss: 2.1 train"]
 )
