@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from auditor.probe.partial import partial_sums
+from auditor.probe.partial import Part, partial_sums, replaced_starts
 from auditor.probe.record import Event, Recording, Site
 
 Vector = npt.NDArray[np.float64]
@@ -63,18 +63,21 @@ class Match:
     """The reductions that made a claim.
 
     Attributes:
-        site: where.
-        ranges: of indices among the events of the site.
+        parts: sites, each with a range of indices among its events.
         divisor: what their total was divided by: ``entries``, ``nonzero`` (padding left out) or ``targets``.
         claim: what they made.
-        denominator: for a claim in bits per byte only, the site and first event that count the bytes.
+        denominator: for a claim in bits per byte only, the part that counts the bytes.
     """
 
-    site: Site
-    ranges: tuple[range, ...]
+    parts: tuple[Part, ...]
     divisor: str
     claim: Claim
-    denominator: tuple[Site, int] | None = None
+    denominator: Part | None = None
+
+    @property
+    def site(self) -> Site:
+        """Where the first of them was made."""
+        return self.parts[0][0]
 
 
 def claims(recording: Recording) -> tuple[Claim, ...]:
@@ -115,7 +118,7 @@ def find_matches(recording: Recording, claim: Claim, targets: int) -> tuple[Matc
     if claim.loss is not None:
         for site, events in by_site.items():
             found += [
-                (rank, Match(site, (range(first, len(events)),), divisor, claim))
+                (rank, Match(((site, range(first, len(events))),), divisor, claim))
                 for rank, first, divisor in _windows(events, claim.loss, claim.tolerance, targets)
             ]
         found = found or list(_partial_matches(by_site, claim, targets))
@@ -156,16 +159,23 @@ def entries(recording: Recording, match: Match) -> Vector | None:
 
     None when this run made other reductions: its score has another shape.
     """
-    events = [event.values for event in recording.events if event.site == match.site]
-    if match.ranges[-1].stop > len(events):
-        return None
-    return np.concatenate([events[index] for each in match.ranges for index in each])
+    chosen = _chosen(recording, match.parts)
+    return None if chosen is None else np.concatenate(chosen)
 
 
 def sizes(recording: Recording, match: Match) -> tuple[int, ...]:
     """Entries of each of the matched reductions, in their order."""
-    events = [event.values.size for event in recording.events if event.site == match.site]
-    return tuple(events[index] for each in match.ranges for index in each)
+    return tuple(values.size for values in _chosen(recording, match.parts) or ())
+
+
+def _chosen(recording: Recording, parts: Sequence[Part]) -> list[Vector] | None:
+    """Elements of each reduction of the parts; None when the run made fewer."""
+    by_site: dict[Site, list[Vector]] = {}
+    for event in recording.events:
+        by_site.setdefault(event.site, []).append(event.values)
+    if any(each.stop > len(by_site.get(site, ())) for site, each in parts):
+        return None
+    return [by_site[site][index] for site, each in parts for index in each]
 
 
 def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording, targets: int) -> bool:
@@ -184,9 +194,8 @@ def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording,
 
 def _divisor(match: Match, recording: Recording, vector: Vector, targets: int) -> float:
     if match.denominator is not None:
-        site, first = match.denominator
-        events = [event.values for event in recording.events if event.site == site]
-        return math.log(2.0) * sum(float(values.sum()) for values in events[first : first + len(match.ranges[0])])
+        counts = _chosen(recording, (match.denominator,)) or []
+        return math.log(2.0) * sum(float(values.sum()) for values in counts)
     return {"entries": vector.size, "nonzero": int(np.count_nonzero(vector)), "targets": targets}[match.divisor]
 
 
@@ -217,16 +226,16 @@ def _windows(events: Sequence[Event], value: float, tolerance: float, targets: i
 
 
 def _partial_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) -> Iterator[tuple[Rank, Match]]:
-    """Reductions that were added up in parts, whose mean is the loss that was claimed."""
-    for site, ranges, total in partial_sums(by_site):
-        chosen = [by_site[site][index].values for each in ranges for index in each]
+    """Reductions of several stretches of the run, whose mean is the loss that was claimed."""
+    for parts, total in (*partial_sums(by_site), *replaced_starts(by_site)):
+        chosen = [by_site[site][index].values for site, each in parts for index in each]
         size, nonzero = sum(values.size for values in chosen), sum(int(np.count_nonzero(values)) for values in chosen)
         if not _FEWEST * targets <= nonzero <= size <= _LONGEST * targets:
             continue
         for divisor, count in (("entries", size), ("nonzero", nonzero), ("targets", targets)):
             if abs(total / count - (claim.loss or 0.0)) <= claim.tolerance:
-                rank = (abs(count - targets), abs(size - targets), _unlikely(site))
-                yield rank, Match(site, ranges, divisor, claim)
+                rank = (abs(count - targets), abs(size - targets), _unlikely(parts[0][0]))
+                yield rank, Match(parts, divisor, claim)
 
 
 def _unlikely(site: Site) -> float:
@@ -247,8 +256,8 @@ def _byte_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) 
                         continue
                     if abs(total / (math.log(2.0) * count) - (claim.bpb or 0.0)) <= claim.tolerance:
                         rank = (abs(size - targets), _unlikely(site))
-                        events = range(first, len(by_site[site]))
-                        yield rank, Match(site, (events,), "bytes", claim, (other, below))
+                        part, count_part = ((s, range(f, len(by_site[s]))) for s, f in ((site, first), (other, below)))
+                        yield rank, Match((part,), "bytes", claim, count_part)
 
 
 def _totals(events: Sequence[Event], targets: int) -> Iterator[tuple[int, float, int, bool]]:

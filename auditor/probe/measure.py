@@ -198,7 +198,7 @@ def _other_scores(base: Recording, match: Match, targets: int) -> list[Vector]:
     for claim in claims(base):
         for other in find_matches(base, claim, targets)[:1]:
             vector = entries(base, other)
-            if vector is not None and (other.site, other.ranges) != (match.site, match.ranges):
+            if vector is not None and other.parts != match.parts:
                 vectors.append(vector)
     return vectors
 

@@ -1,7 +1,8 @@
-"""Scores made of partial sums.
+"""Scores made of several stretches of a run's reductions.
 
 A scorer that goes over a batch of documents several times and keeps the last time adds up each batch by itself, then
 the batches: its reductions of the last times are no suffix of those that it made. Each partial sum tells which.
+A scorer that scores the first windows again and puts the new losses in place of theirs leaves the others as they were.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from auditor.probe.record import Event, Site
 
+Part = tuple[Site, range]
+"""Some of a site's events, by their indices."""
+
 _RELATIVE = 3e-6
 """Error of a partial sum of some hundred float32 losses."""
 
 
-def partial_sums(by_site: Mapping[Site, Sequence[Event]]) -> Iterator[tuple[Site, tuple[range, ...], float]]:
-    """Reductions that were added up in parts: (site, ranges of its events, total), for each suffix of the parts.
+def partial_sums(by_site: Mapping[Site, Sequence[Event]]) -> Iterator[tuple[tuple[Part, ...], float]]:
+    """Reductions that were added up in parts, with their total, for each suffix of the partial sums.
 
     Args:
         by_site: events of each site, in their order.
@@ -27,7 +31,26 @@ def partial_sums(by_site: Mapping[Site, Sequence[Event]]) -> Iterator[tuple[Site
         for site, events in by_site.items():
             if site != site_of_parts:
                 for ranges, total in _suffixes(parts, events):
-                    yield site, ranges, total
+                    yield tuple((site, each) for each in ranges), total
+
+
+def replaced_starts(by_site: Mapping[Site, Sequence[Event]]) -> Iterator[tuple[tuple[Part, ...], float]]:
+    """Reductions of which the first were made again at a later site, with the total of the later and the rest.
+
+    Args:
+        by_site: events of each site, in their order.
+    """
+    sizes = {site: [event.values.size for event in events] for site, events in by_site.items()}
+    sums = {site: [float(event.values.sum()) for event in events] for site, events in by_site.items()}
+    for site, events in by_site.items():
+        for later, again in by_site.items():
+            if later == site or again[0].order < events[-1].order:
+                continue
+            rest = 0.0
+            for kept in range(len(events) - 1, len(again) - 1, -1):
+                rest += sums[site][kept]
+                if sizes[site][kept - len(again) : kept] == sizes[later]:
+                    yield ((later, range(len(again))), (site, range(kept, len(events)))), rest + sum(sums[later])
 
 
 def _suffixes(parts: Sequence[Event], events: Sequence[Event]) -> Iterator[tuple[tuple[range, ...], float]]:

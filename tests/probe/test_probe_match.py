@@ -94,11 +94,28 @@ def test_what_is_added_up_batch_by_batch_is_traced_to_the_last_time_over_each() 
     base, other = (_twice_in_batches(DESIGN.apply(change)) for change in (Change("base"), Change("rewrite", 165)))
     match = match_claim([base, other], DESIGN.targets)
     assert match is not None
-    assert match.site == toy.SITE
-    assert match.ranges == (range(2, 4), range(6, 8))
+    assert match.parts == ((toy.SITE, range(2, 4)), (toy.SITE, range(6, 8)))
     vector = entries(base, match)
     assert vector is not None
     assert vector == pytest.approx(np.concatenate(list(toy.plain(DESIGN.tokens))))
+
+
+def _first_windows_again(tokens: toy.Tokens) -> Recording:
+    """A second pass over the first two windows, whose losses take the place of the first pass's."""
+    first = [np.asarray(item, np.float64) for item in toy.plain(tokens)]
+    again = [np.asarray(item, np.float64) for item, _ in zip(toy.two_pass(tokens), range(2), strict=False)]
+    second = replace(toy.SITE, line=60)
+    events = [Event(toy.SITE, item, order) for order, item in enumerate(first)]
+    events += [Event(second, item, 4 + order) for order, item in enumerate(again)]
+    total = sum(item.sum() for item in (*again, *first[2:]))
+    return Recording("ok", "", "main", tuple(events), (Line(6, f"final val_loss:{total / 256:.8f}"),))
+
+
+def test_losses_put_in_place_of_others_are_traced_to_both_passes() -> None:
+    base, other = (_first_windows_again(DESIGN.apply(change)) for change in (Change("base"), Change("rewrite", 165)))
+    match = match_claim([base, other], DESIGN.targets)
+    assert match is not None
+    assert match.parts == ((replace(toy.SITE, line=60), range(2)), (toy.SITE, range(2, 4)))
 
 
 @pytest.mark.parametrize(
