@@ -15,7 +15,7 @@ from auditor.findings import RuleResult, Severity, Status, Verdict, verdict_of
 from auditor.flow_rule import FlowRule
 from auditor.options import Options
 from auditor.probe.covered import Covered, nothing_ran
-from auditor.probe.kinds import PROVABLE, why_not
+from auditor.probe.kinds import OF_SCORES, why_not
 from auditor.report import build
 from auditor.report.document import SCHEMA_VERSION, Audit, RuleEntry, Timing, encodable
 from auditor.rule import Rule
@@ -105,8 +105,8 @@ def _probe(
         return results, nothing_ran(reason)
     from auditor.probe.conclude import conclude  # numpy, and more: only where code runs
 
-    provable = [rule for rule in rules if rule.id in PROVABLE]
-    return conclude(results, audited, options.probe, lambda other: tuple(check(rule, other) for rule in provable))
+    of_scores = [rule for rule in rules if rule.id in OF_SCORES]
+    return conclude(results, audited, options.probe, lambda other: tuple(check(rule, other) for rule in of_scores))
 
 
 def _decide(entry: RuleEntry, options: Options) -> RuleEntry:

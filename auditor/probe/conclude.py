@@ -11,10 +11,11 @@ import msgspec
 
 from auditor.findings import RuleResult, Status
 from auditor.options import ProbeOptions
+from auditor.probe.byte_account import Account, byte_account, is_open
 from auditor.probe.covered import Covered
 from auditor.probe.evidence import write_evidence
 from auditor.probe.experiments import Experiments, Session, run_experiments
-from auditor.probe.kinds import PROVABLE
+from auditor.probe.kinds import OF_SCORES
 from auditor.probe.latent import Ask, Latent, latent_findings
 from auditor.probe.merge import merge
 from auditor.report.document import ProbeCoverage
@@ -38,9 +39,16 @@ def conclude(
         ask: what the rules say of the same submission under other settings.
     """
     experiments = run_experiments(audited, options)
+    left = options.budget - sum(session.cpu_seconds for session in experiments.sessions)
+    measured = any(session.measured for session in experiments.sessions)
+    account = byte_account(audited, options, left) if measured and left > 0 and is_open(results) else None
+    if isinstance(account, Account):
+        left -= account.session.cpu_seconds
+        if account.failure is not None:
+            failures = (*experiments.failures, (account.failure, account.session))
+            experiments = replace(experiments, failures=failures, reason="")
     latent: tuple[Latent, ...] = ()
-    if any(session.measured for session in experiments.sessions):
-        left = options.budget - sum(session.cpu_seconds for session in experiments.sessions)
+    if measured:
         latent = latent_findings(audited, results, ask, options, left)
     written: list[Path] = []
     if options.evidence is not None:
@@ -49,8 +57,21 @@ def conclude(
             name = f"latent-{found.switch.partition('=')[0].lower()}-"
             written += write_evidence(options.evidence, found.failures, found.submission, name)
     merged = merge(results, experiments, audited.submission)
-    traced = [result.rule for result in merged if result.rule in PROVABLE and result.status is Status.TRACED]
-    return merged, with_latent(covered(experiments, traced, [path.name for path in written]), latent)
+    traced = [result.rule for result in merged if result.rule in OF_SCORES and result.status is Status.TRACED]
+    documented = with_account(covered(experiments, traced, [path.name for path in written]), account)
+    return merged, with_latent(documented, latent)
+
+
+def with_account(covered: Covered, account: Account | str | None) -> Covered:
+    """What the experiments covered, with the one that counts bytes."""
+    if account is None:
+        return covered
+    said = account.said if isinstance(account, Account) else f"bytes were not counted: {account}"
+    coverage = msgspec.structs.replace(covered.coverage, checks=(*covered.coverage.checks, said))
+    if isinstance(account, str):
+        return replace(covered, coverage=coverage)
+    coverage = msgspec.structs.replace(coverage, executions=coverage.executions + account.session.executions)
+    return replace(covered, coverage=coverage, cpu_seconds=covered.cpu_seconds + account.session.cpu_seconds)
 
 
 def with_latent(documented: Covered, latent: Sequence[Latent]) -> Covered:

@@ -17,6 +17,7 @@ class Kind(enum.StrEnum):
     LEAK = "a score depends on later tokens"
     EXCESS = "probabilities add up to more than one"
     TRAINING_DATA = "the score depends on training data that is not in the artifact"
+    BYTES = "more bytes are credited than the text has"
 
 
 RULES: dict[Kind, tuple[str, ...]] = {
@@ -38,6 +39,7 @@ RULES: dict[Kind, tuple[str, ...]] = {
         "ngram-not-normalised",
     ),
     Kind.TRAINING_DATA: ("training-data-at-eval",),
+    Kind.BYTES: ("bpb-denominator",),
 }
 """Rules that such a failure can prove, the first with a static path wins."""
 
@@ -46,11 +48,15 @@ FALLBACK = {
     Kind.LEAK: "causal-dependence",
     Kind.EXCESS: "ngram-not-normalised",
     Kind.TRAINING_DATA: "training-data-at-eval",
+    Kind.BYTES: "bpb-denominator",
 }
 """The rule when no static path agrees."""
 
 EXPERIMENT_ONLY = "what the specific rules of C1 do not name takes an experiment to find"
 """What ``causal-dependence`` says of itself where no experiment was made; a pass makes it clear."""
+
+OF_SCORES = frozenset(rule for kind, rules in RULES.items() if kind is not Kind.BYTES for rule in rules)
+"""Rules about the scores themselves, which every experiment asks about; bytes are counted by one of their own."""
 
 PROVABLE = frozenset(rule for rules in RULES.values() for rule in rules) | frozenset(FALLBACK.values())
 """Rules that an experiment can prove; when none of them is asked, none runs."""

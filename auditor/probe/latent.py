@@ -85,9 +85,14 @@ def latent_findings(
         options: of the experiments.
         budget: CPU seconds that are left for all of them.
     """
-    known = {result.rule for result in results if result.status in _FOUND}
+    switches = tuple(switches_off(audited.submission))[:_MOST_SWITCHES]
+    if not switches:
+        return ()
+    # Without logs it is less sure what is claimed; what a rule finds only for that is not the switch's doing.
+    unlogged = ask(replace(audited, submission=replace(audited.submission, logs=())))
+    known = {result.rule for result in (*results, *unlogged) if result.status in _FOUND}
     found = []
-    for name in tuple(switches_off(audited.submission))[:_MOST_SWITCHES]:
+    for name in switches:
         other = replace(audited, submission=with_switch(audited.submission, name))
         woken = tuple(result for result in ask(other) if result.status in _FOUND and result.rule not in known)
         if woken:

@@ -16,7 +16,7 @@ from auditor.findings import Finding, RuleResult, Status
 from auditor.probe.engagement import ENGAGED
 from auditor.probe.experiments import Experiments, Session
 from auditor.probe.failure import Failure
-from auditor.probe.kinds import EXPERIMENT_ONLY, FALLBACK, RULES
+from auditor.probe.kinds import EXPERIMENT_ONLY, FALLBACK, RULES, Kind
 from auditor.probe.record import Site
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def _where(failure: Failure) -> str:
     """The function to look at, where no static path names one."""
     if failure.entrance is not None:
         return f"the numbers that the last token first moved and may not are in {failure.entrance.function}()"
-    return f"the scores that moved are summed up in {failure.site.function}()"
+    what = "scores" if failure.kind is Kind.BYTES else "scores that moved"
+    return f"the {what} are summed up in {failure.site.function}()"
 
 
 def _facts(failure: Failure, session: Session) -> dict[str, Any]:

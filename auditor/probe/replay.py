@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor.probe.byte_account import count_bytes
 from auditor.probe.design import Change
 from auditor.probe.evidence import CounterExample
 from auditor.probe.failure import failures_of
 from auditor.probe.kinds import Kind
 from auditor.probe.measure import Measured, measure
-from auditor.probe.plan import Stream
+from auditor.probe.plan import Setup, Stream
 from auditor.probe.runner import run_probe
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def replay(
         SandboxUnavailable: no acceptable isolation works here.
     """
     setup, design = example.setup(submission), example.design()
+    if Kind[example.kind] is Kind.BYTES:
+        return _count_again(example, submission, setup, budget, python)
     streams = {
         Change(item.change, item.position, item.token): Stream(np.array(item.tokens, dtype=np.uint16))  # type: ignore[arg-type]
         for item in example.streams
@@ -64,6 +67,16 @@ def replay(
                 return True, failure.said
     reasons = [item for item in found if isinstance(item, str)]
     return False, reasons[0] if reasons else "the code no longer shows it"
+
+
+def _count_again(
+    example: CounterExample, submission: Submission, setup: Setup, budget: float, python: Path | None
+) -> tuple[bool, str]:
+    account = count_bytes(submission, setup, budget, python)
+    if isinstance(account, str):
+        return False, account
+    shown = account.failure is not None and _agrees(account.failure.expected, example.expected)
+    return shown, account.said
 
 
 def _agrees(found: Mapping[str, float], stated: Mapping[str, float]) -> bool:

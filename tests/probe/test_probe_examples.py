@@ -17,6 +17,7 @@ QUICK = ("honest_score_first_ttt", "prequant_val_ttt", "oracle_min")
 """Run by every test run; an honest one, one through the whole of main, one through a forked scorer."""
 
 PROVED = {
+    "bytes_counted_twice": "bpb-denominator",
     "dormant_feature": None,
     "hashed_ngram_cache": "ngram-target-in-key",
     "hashed_ngram_unnormalised": "ngram-not-normalised",
