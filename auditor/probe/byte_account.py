@@ -24,9 +24,9 @@ from auditor.probe.experiments import Session
 from auditor.probe.failure import Failure
 from auditor.probe.kinds import Kind
 from auditor.probe.match import entries, match_claim
-from auditor.probe.measure import ENDED, reason
+from auditor.probe.measure import reason
 from auditor.probe.plan import Setup, Variant
-from auditor.probe.record import Recording, Site
+from auditor.probe.record import ENDED, Recording, Site
 from auditor.probe.runner import ProbeError, run_probe
 from auditor.probe.settings import setup_for
 from auditor.sandbox import SandboxUnavailable

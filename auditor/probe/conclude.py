@@ -38,7 +38,8 @@ def conclude(
         options: of the experiments.
         ask: what the rules say of the same submission under other settings.
     """
-    experiments = run_experiments(audited, options)
+    traced = [result.rule for result in results if result.status is Status.TRACED]
+    experiments = run_experiments(audited, options, traced)
     left = options.budget - sum(session.cpu_seconds for session in experiments.sessions)
     measured = any(session.measured for session in experiments.sessions)
     account = byte_account(audited, options, left) if measured and left > 0 and is_open(results) else None
@@ -48,7 +49,7 @@ def conclude(
             failures = (*experiments.failures, (account.failure, account.session))
             experiments = replace(experiments, failures=failures, reason="")
     latent: tuple[Latent, ...] = ()
-    if measured:
+    if measured and not experiments.failures:
         latent = latent_findings(audited, results, ask, options, left)
     written: list[Path] = []
     if options.evidence is not None:
@@ -108,8 +109,8 @@ def covered(experiments: Experiments, traced: Sequence[str] = (), evidence: Sequ
         executions=sum(session.executions for session in experiments.sessions),
         checks=tuple(
             said
-            for session, settings in zip(experiments.sessions, ("", " with small tables"), strict=False)
-            for said in _checks(session, settings)
+            for session in experiments.sessions
+            for said in _checks(session, " with small tables" if session.at_load else "")
         ),
         evidence=tuple(evidence),
     )

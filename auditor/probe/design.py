@@ -91,7 +91,8 @@ class Design:
         """A run through the whole ``main``."""
         swapped = change.kind == "train"
         train = Stream(periodic_stream(self.vocabulary, _TRAIN_TOKENS, seed=17, period=53)) if swapped else None
-        return Variant(change.kind, self.stream(change), train=train, train_after=swapped)
+        position = change.position if change.kind == "rewrite" else 0
+        return Variant(change.kind, self.stream(change), position, train, train_after=swapped)
 
     def _other(self, tokens: Tokens, seed: int) -> Tokens:
         """Another text token in each place of one; special tokens stay."""
@@ -124,16 +125,19 @@ def make_design(vocabulary: int, sequence: int) -> Design:
 
 
 def leak_changes(design: Design) -> tuple[Change, ...]:
-    """Runs through the whole ``main`` that show whether a score depends on later tokens: the first experiment."""
+    """Runs through the whole ``main`` that show whether a score depends on later tokens: the first experiment.
+
+    The run that repeats the first is the last of them: where there is no leak, it is the one in which calls are forked.
+    """
     middle, last, *_ = design.positions
+    return (Change("base"), Change("rewrite", last), Change("rewrite", middle), Change("repeat"))
+
+
+def single_change(design: Design) -> Change:
+    """The change of one token, for a smaller counter-example where the last token shows no leak."""
+    middle = design.positions[0]
     other = next(token for token in reversed(candidates(design)) if token != design.tokens[middle])
-    return (
-        Change("base"),
-        Change("repeat"),
-        Change("rewrite", last),
-        Change("rewrite", middle),
-        Change("substitute", middle, other),
-    )
+    return Change("substitute", middle, other)
 
 
 def further_changes(design: Design) -> tuple[Change, ...]:
@@ -141,14 +145,13 @@ def further_changes(design: Design) -> tuple[Change, ...]:
     return (Change("rewrite", design.positions[2]), Change("early"), Change("train"))
 
 
-def call_changes(design: Design, positions: int | None = None) -> tuple[Change, ...]:
+def call_changes(design: Design, tested: Sequence[int]) -> tuple[Change, ...]:
     """Runs of a forked scorer: causality at every position, then the candidates position by position.
 
     Args:
         design: the streams.
-        positions: how many of the tested positions; None for all of them.
+        tested: some of the tested positions.
     """
-    tested = design.positions[:positions]
     rewrites = sorted({q for position in tested for q in (position, position + 1) if q <= design.targets})
     substitutions = [
         Change("substitute", position, token)

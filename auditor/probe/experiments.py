@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from auditor.claim import claimed_labels
 from auditor.options import ProbeOptions
-from auditor.probe.design import Change, Design, call_changes, further_changes, leak_changes, make_design
+from auditor.probe.design import (
+    Change,
+    Design,
+    call_changes,
+    further_changes,
+    leak_changes,
+    make_design,
+    single_change,
+)
 from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
 from auditor.probe.failure import Failure, failures_of
-from auditor.probe.kinds import Kind
-from auditor.probe.measure import ENDED, Measured, measure
+from auditor.probe.kinds import RULES, Kind
+from auditor.probe.measure import Measured, measure
 from auditor.probe.plan import Setup
-from auditor.probe.record import ForkedCall, Recording
+from auditor.probe.record import ENDED, ForkedCall, Recording
 from auditor.probe.runner import ProbeError, run_probe
 from auditor.probe.settings import setup_for
 from auditor.sandbox import SandboxUnavailable
@@ -24,6 +32,8 @@ if TYPE_CHECKING:
 
 _FIRST = 0.7
 """Share of the budget for the documented settings; the rest is for small tables."""
+_MIDDLE, _LAST = 0, 1
+"""Places among the tested positions: in the third window, and the last token."""
 _SPECIAL = 3
 """Tokens that a sum may lack: the marks of documents and of what is unknown."""
 _MOST_LOADS = 3
@@ -46,6 +56,7 @@ class Session:
         cpu_seconds: of everything.
         tier: isolation.
         problems: what could not be done.
+        at_load: what was made smaller so that hash tables are as full as in the official run.
     """
 
     setup: Setup
@@ -56,6 +67,7 @@ class Session:
     cpu_seconds: float
     tier: str
     problems: tuple[str, ...] = ()
+    at_load: tuple[str, ...] = ()
 
     @property
     def measured(self) -> tuple[Measured, ...]:
@@ -87,41 +99,78 @@ class Experiments:
         return not (self.reason or self.failures) and set(self.expected) <= set(self.engaged)
 
 
-def run_experiments(audited: Audited, options: ProbeOptions) -> Experiments:
-    """Run the plan; whatever goes wrong becomes a reason, never a pass."""
+def run_experiments(audited: Audited, options: ProbeOptions, traced: Collection[str] = ()) -> Experiments:
+    """Run the plan; whatever goes wrong becomes a reason, never a pass.
+
+    Args:
+        audited: the submission.
+        options: of the experiments.
+        traced: rules that the static half traced: what they predict is tried first.
+    """
     try:
-        return _run(audited, options)
+        return _run(
+            audited, options, frozenset(kind for kind, rules in RULES.items() if not set(rules).isdisjoint(traced))
+        )
     except SandboxUnavailable as error:
         return Experiments(str(error))
     except ProbeError as error:
         return Experiments(f"the experiments broke off: {error}")
 
 
-def _run(audited: Audited, options: ProbeOptions) -> Experiments:
+def _run(audited: Audited, options: ProbeOptions, predicted: frozenset[Kind]) -> Experiments:
     expected = expected_mechanisms(audited)
-    setup = setup_for(audited.submission)
-    small = setup_for(audited.submission, stress=True)
-    shrunk = _shrunk(setup, small)
-    share, positions = (_FIRST, _FEW) if shrunk else (1.0, None)
-    first = run_session(audited, setup, options, share * options.budget, positions)
-    sessions, failures = [first], [(failure, first) for item in first.measured for failure in failures_of(item)]
-    left = options.budget - first.cpu_seconds
-    if first.measured and not failures and shrunk and left > 0:
-        second = run_small_tables(audited, small, options, left)
-        sessions.append(second)
-        failures = [
-            (failure, second)
-            for item in second.measured
-            for failure in failures_of(item, shrunk)
-            if failure.kind is Kind.EXCESS
-        ]
+    plan = _Plan(audited, options, setup_for(audited.submission), setup_for(audited.submission, stress=True))
+    if predicted == {Kind.EXCESS}:
+        plan.sum_at(_MIDDLE)
+    if not plan.failures:
+        plan.run_whole()
+        if Kind.EXCESS in predicted and plan.failures:  # a leak: only the last token's sum is evidence then
+            plan.sum_at(_LAST)
     return Experiments(
-        reason="" if failures else _inconclusive(*sessions),
-        sessions=tuple(sessions),
-        failures=_distinct(failures),
+        reason="" if plan.failures else _inconclusive(*plan.conclusive),
+        sessions=tuple(plan.sessions),
+        failures=_distinct(plan.failures),
         expected=expected,
-        engaged=engaged_mechanisms(expected, [item for session in sessions for item in session.measured]),
+        engaged=engaged_mechanisms(expected, [item for session in plan.sessions for item in session.measured]),
     )
+
+
+class _Plan:
+    """What has run so far, and what is to run next."""
+
+    def __init__(self, audited: Audited, options: ProbeOptions, setup: Setup, small: Setup) -> None:
+        self._audited, self._options, self._setup, self._small = audited, options, setup, small
+        self._shrunk = _shrunk(setup, small)
+        self._left = options.budget
+        self.sessions: list[Session] = []
+        self.failures: list[tuple[Failure, Session]] = []
+        self.conclusive: tuple[Session, ...] = ()
+
+    def sum_at(self, place: int) -> None:
+        """Sum up probabilities at one place, where the static half expects them to exceed one."""
+        self._add(run_sums(self._audited, self._setup, self._options, self._left, (place,)), {Kind.EXCESS, Kind.LEAK})
+        if self._shrunk and self._left > 0 and Kind.EXCESS not in {failure.kind for failure, _ in self.failures}:
+            self._sum_small((place,))
+
+    def run_whole(self) -> None:
+        """The documented settings, then small tables where they can be made smaller."""
+        share, positions = (_FIRST, _FEW) if self._shrunk else (1.0, None)
+        first = run_session(self._audited, self._setup, self._options, share * self._left, positions)
+        self._add(first, set(Kind))
+        self.conclusive = (first,)
+        if first.measured and not self.failures and self._shrunk and self._left > 0:
+            self._sum_small(None)
+            self.conclusive = (first, self.sessions[-1])
+
+    def _sum_small(self, places: Sequence[int] | None) -> None:
+        session = run_sums(self._audited, self._small, self._options, self._left, places)
+        self._add(replace(session, at_load=self._shrunk), {Kind.EXCESS})
+
+    def _add(self, session: Session, kinds: Collection[Kind]) -> None:
+        self._left -= session.cpu_seconds
+        self.sessions.append(session)
+        found = (failure for item in session.measured for failure in failures_of(item, session.at_load))
+        self.failures += [(failure, session) for failure in found if failure.kind in kinds]
 
 
 def _shrunk(usual: Setup, small: Setup) -> tuple[str, ...]:
@@ -138,32 +187,36 @@ def run_session(
 ) -> Session:
     """Run the plan under one set-up, at the first ``positions`` (None for all), and stop where it is decided.
 
-    Runs through the whole ``main`` come first. Only where they end, repeat themselves and show no leak is a scorer
-    forked: among the calls of the base run, or, when it is part of ``main``, where that loads the stream.
+    Runs through the whole ``main`` come first. Only where they end and show no leak is a scorer forked: among the calls
+    of the run that repeats the first, or, when it is part of ``main``, where that loads the stream.
     """
     design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
-    runner = _Runner(audited, setup, options, design, budget)
-    recordings = runner.whole(leak_changes(design))
+    runner = _Runner(audited, setup, options, design, budget, labels)
+    first = leak_changes(design)
+    changes = call_changes(design, design.positions[:positions])
+    recordings = runner.whole((*first, *further_changes(design)), changes, fork_in=len(first) - 1)
     main = measure(recordings, design, labels)
+    if isinstance(main, Measured) and main.leaks and all(found.position < found.targets for found in main.leaks):
+        main = measure(runner.whole((Change("base"), single_change(design))) | recordings, design, labels)
     if isinstance(main, str):
         return runner.session(main, main)
     if main.leaks or not main.deterministic:
         return runner.session(main, "the whole run has already decided")
-    base, further = Change("base"), further_changes(design)
-    changes = call_changes(design, positions)
-    again = runner.whole((base, *further), changes, wanted=main.wanted)
-    main = measure(recordings | {change: again[change] for change in further if change in again}, design, labels)
     return runner.session(main, _sums(runner, changes, design, main, labels))
 
 
-def run_small_tables(audited: Audited, setup: Setup, options: ProbeOptions, budget: float) -> Session:
-    """Sum up probabilities with tables as full as the official run's; whether the scores leak is known by then."""
+def run_sums(
+    audited: Audited, setup: Setup, options: ProbeOptions, budget: float, places: Sequence[int] | None = None
+) -> Session:
+    """Sum up probabilities at some of the tested positions: at ``places`` among them, None for all.
+
+    Whether the scores leak is seen in the forked scorer only.
+    """
     design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
-    runner = _Runner(audited, setup, options, design, budget)
-    main = measure(runner.whole((Change("base"), Change("repeat"))), design, labels)
-    changes = call_changes(design)
-    if isinstance(main, Measured):
-        runner.whole((Change("base"),), changes, wanted=main.wanted)
+    runner = _Runner(audited, setup, options, design, budget, labels)
+    tested = design.positions if places is None else [design.positions[place] for place in places]
+    changes = call_changes(design, tested)
+    main = measure(runner.whole((Change("base"), Change("repeat")), changes, fork_in=1), design, labels)
     return runner.session(main, _sums(runner, changes, design, main, labels))
 
 
@@ -174,7 +227,8 @@ def _sums(
     if isinstance(main, str):
         return main
     call = _final_call(runner.calls, changes, design, main, labels)
-    few = call_changes(design, _FEW)
+    tested = {change.position for change in changes if change.kind == "substitute"}
+    few = call_changes(design, [position for position in design.positions if position in tested][:_FEW])
     for load in range(1, _MOST_LOADS + 1):
         if isinstance(call, Measured) or runner.left <= 0:
             break
@@ -186,8 +240,17 @@ def _sums(
 class _Runner:
     """Runs of one submission under one set-up, and what they have cost so far."""
 
-    def __init__(self, audited: Audited, setup: Setup, options: ProbeOptions, design: Design, budget: float) -> None:
+    def __init__(
+        self,
+        audited: Audited,
+        setup: Setup,
+        options: ProbeOptions,
+        design: Design,
+        budget: float,
+        labels: frozenset[str],
+    ) -> None:
         self._audited, self._setup, self._options, self._design = audited, setup, options, design
+        self._labels = labels
         self.left = budget
         self.calls: tuple[ForkedCall, ...] = ()
         self._executions = 0
@@ -200,9 +263,9 @@ class _Runner:
         full: Sequence[Change],
         forked: Sequence[Change] = (),
         load: int | None = None,
-        wanted: tuple[float, float] | None = None,
+        fork_in: int = 0,
     ) -> dict[Change, Recording]:
-        """Run changes through ``main`` and, in the first of them, fork calls; ``calls`` then holds what those gave."""
+        """Run changes through ``main`` and fork calls in one of them; ``calls`` then holds what those gave."""
         run = run_probe(
             self._audited.submission,
             self._setup,
@@ -211,7 +274,8 @@ class _Runner:
             budget=self.left,
             python=self._options.python,
             fork_at_load=load,
-            wanted=wanted,
+            fork_in=fork_in,
+            labels=self._labels,
         )
         self.calls, self._tier = run.calls, run.tier
         self.left -= run.cpu_seconds

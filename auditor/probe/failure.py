@@ -42,16 +42,13 @@ class Failure:
 
 
 def failures_of(measured: Measured, at_load: tuple[str, ...] = ()) -> tuple[Failure, ...]:
-    """What one measured scorer broke; nothing when it does not even repeat itself.
-
-    A sum of probabilities is no evidence where the scores leak: each candidate was then scored by another model.
-    """
+    """What one measured scorer broke; nothing when it does not even repeat itself."""
     if not measured.deterministic:
         return ()
     found = []
     if measured.leaks:
         found.append(_leak(measured, at_load))
-    elif measured.excesses:
+    if measured.excesses:
         found.append(_excess(measured, at_load))
     if measured.trained:
         found.append(_training_data(measured, at_load))

@@ -23,7 +23,9 @@ class Job:
         forked: a forked call's streams; the first is the base run's.
         budget: CPU seconds for everything.
         fork_at_load: fork where the validation stream is loaded for the k-th time instead of at calls; None for calls.
-        wanted: the final score and its tolerance: only calls that return it are forked; None for every call.
+        fork_in: which of the full runs forks. The base run forks every call; a later one only calls that return the
+            base run's final score, and only while no full run has shown a leak: the job ends with it where one has.
+        labels: of the claimed score in the submission's logs.
     """
 
     root: str
@@ -33,7 +35,8 @@ class Job:
     forked: Sequence[Stream]
     budget: float
     fork_at_load: int | None
-    wanted: tuple[float, float] | None = None
+    fork_in: int = 0
+    labels: Sequence[str] = ()
 
 
 def encode(job: Job) -> dict[str, Any]:
@@ -54,7 +57,8 @@ def encode(job: Job) -> dict[str, Any]:
         "forked": [_encode_stream(stream) for stream in job.forked],
         "budget": job.budget,
         "fork_at_load": job.fork_at_load,
-        "wanted": job.wanted,
+        "fork_in": job.fork_in,
+        "labels": list(job.labels),
     }
 
 
@@ -72,7 +76,8 @@ def decode(value: Mapping[str, Any]) -> Job:
         forked=[_decode_stream(each) for each in value["forked"]],
         budget=value["budget"],
         fork_at_load=value["fork_at_load"],
-        wanted=None if value["wanted"] is None else tuple(value["wanted"]),
+        fork_in=value["fork_in"],
+        labels=value["labels"],
     )
 
 
@@ -90,6 +95,7 @@ def _encode_variant(variant: Variant) -> dict[str, Any]:
     return {
         "name": variant.name,
         "validation": _encode_stream(variant.validation),
+        "position": variant.position,
         "train": None if variant.train is None else _encode_stream(variant.train),
         "train_after": variant.train_after,
         "environment": dict(variant.environment),
@@ -100,6 +106,7 @@ def _decode_variant(value: Mapping[str, Any]) -> Variant:
     return Variant(
         name=value["name"],
         validation=_decode_stream(value["validation"]),
+        position=value["position"],
         train=None if value["train"] is None else _decode_stream(value["train"]),
         train_after=value["train_after"],
         environment=value["environment"],

@@ -57,6 +57,11 @@ class Claim:
         rounding = 0.0 if self.digits is None else 0.51 * 10.0**-self.digits
         return rounding + _FLOAT32 * max(1.0, self.loss or self.bpb or 0.0)
 
+    @property
+    def wanted(self) -> tuple[float, float]:
+        """The score, and how far the number that its scorer returned may be off what was printed."""
+        return self.loss or self.bpb or 0.0, 2 * self.tolerance
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

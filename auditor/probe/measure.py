@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.probe.checks import (
+    REPEATS,
     Shift,
     Total,
     Vector,
@@ -20,10 +21,8 @@ from auditor.probe.checks import (
 from auditor.probe.design import Change, Design
 from auditor.probe.entrance import entrance
 from auditor.probe.match import Match, claims, entries, find_matches, match_claim, sizes
-from auditor.probe.record import Recording, Site
+from auditor.probe.record import ENDED, Recording, Site
 
-ENDED = ("ok", "exit")
-"""Statuses of a run that came to its end; some scripts leave with ``sys.exit``."""
 _TEXT = (".txt", ".log", ".json", ".jsonl", ".csv", ".tsv", ".md", ".html", ".out", ".yaml", ".yml", ".py", ".c")
 """Files that say something about a run; what they say of the validation score is no artifact."""
 
@@ -67,7 +66,7 @@ class Measured:
     @property
     def wanted(self) -> tuple[float, float]:
         """The score, and how far the number that its scorer returned may be off what was printed."""
-        return self.score, 2 * self.match.claim.tolerance
+        return self.match.claim.wanted
 
     @property
     def leaks(self) -> tuple[Shift, ...]:
@@ -77,8 +76,13 @@ class Measured:
 
     @property
     def excesses(self) -> tuple[Total, ...]:
-        """Positions at which the probabilities add up to more than one, the largest first."""
-        found = [item for item in self.totals if item.is_excessive]
+        """Positions at which the probabilities add up to more than one, the largest first.
+
+        Where the scores leak, each candidate was scored by another model, and a sum is evidence only at tokens that
+        reach no other token's score.
+        """
+        alone = {item.position for item in self.shifts if item.changed <= REPEATS}
+        found = [item for item in self.totals if item.is_excessive and (not self.leaks or item.position in alone)]
         return tuple(sorted(found, key=lambda item: (-item.total, item.position)))
 
 
@@ -116,7 +120,7 @@ def measure(
     return Measured(
         key=base.key,
         match=match,
-        score=match.claim.loss or match.claim.bpb or 0.0,
+        score=match.claim.wanted[0],
         deterministic=is_deterministic(reference, vectors[Change("repeat")]),
         shifts=tuple(found for change, found in shifts.items() if change.kind == "rewrite"),
         totals=_totals(reference, vectors, design),

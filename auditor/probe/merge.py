@@ -42,7 +42,7 @@ def merge(results: Sequence[RuleResult], experiments: Experiments, submission: S
         if rule is not None:
             merged[rule] = _with_failure(merged[rule], failure, session, submission)
     if not experiments.failures:
-        for session in experiments.sessions[:1]:
+        for session in experiments.sessions:
             merged |= {rule: _refuted(result, session) for rule, result in merged.items() if rule in _REFUTABLE}
         if experiments.passed and "causal-dependence" in merged:
             result = merged["causal-dependence"]

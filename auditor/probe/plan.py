@@ -29,6 +29,7 @@ class Variant:
     Attributes:
         name: for the report.
         validation: the validation stream.
+        position: the first token that it rewrites for good; 0 where it says nothing about causality.
         train: another training stream; None keeps the usual one.
         train_after: start with the usual training stream and change to ``train`` once the last artifact is written:
             in the shard and in the memory of the run. ``train`` should be as long as the usual stream.
@@ -37,6 +38,7 @@ class Variant:
 
     name: str
     validation: Stream
+    position: int = 0
     train: Stream | None = None
     train_after: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -17,6 +17,9 @@ Status = Literal["ok", "exit", "error", "load-error", "no-main", "timeout", "mem
 """How a run ended: normally, by ``sys.exit``, by an exception in ``main`` or while the script loaded, without a
 ``main`` to call, over its time, out of memory."""
 
+ENDED = ("ok", "exit")
+"""Statuses of a run that came to its end; some scripts leave with ``sys.exit``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ def run_probe(
     budget: float = 600.0,
     python: Path | None = None,
     fork_at_load: int | None = None,
-    wanted: tuple[float, float] | None = None,
+    fork_in: int = 0,
+    labels: Iterable[str] = (),
     allow_unsandboxed: bool = False,
 ) -> ProbeRun:
     """Run variants of the submission's ``main``, and fork its scorers in the middle of the first of them.
@@ -60,7 +61,9 @@ def run_probe(
         budget: CPU seconds for all runs; what does not fit has status ``timeout``.
         python: interpreter, ours if None; it needs torch, numpy and sentencepiece.
         fork_at_load: fork behind the k-th load of the stream instead of at calls: for scorers inlined in ``main``.
-        wanted: the final score and its tolerance: only calls that return it are forked; None for every call.
+        fork_in: which of the full runs forks; a later one than the base run forks the final scorer only, and is the
+            last run where a leak has shown.
+        labels: of the claimed score in the submission's logs.
         allow_unsandboxed: accept running without isolation if nothing else works here.
 
     Raises:
@@ -75,7 +78,8 @@ def run_probe(
         forked=forked,
         budget=budget,
         fork_at_load=fork_at_load,
-        wanted=wanted,
+        fork_in=fork_in,
+        labels=sorted(labels),
     )
     cpu = budget + _START_SECONDS
     result = run(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from auditor.probe.design import Change, Design, call_changes, further_changes, leak_changes, make_design
+from auditor.probe.design import Change, Design, call_changes, further_changes, leak_changes, make_design, single_change
 from auditor.probe.record import Event, Line, Recording, Site
 
 V = 24
@@ -231,5 +231,9 @@ def record(scorer: Scorer, tokens: Tokens, artifact: str = "model") -> Recording
 
 def recordings(scorer: Scorer, *, whole: bool = False, design: Design = DESIGN) -> Mapping[Change, Recording]:
     """One run per change of the stream."""
-    changes = (*leak_changes(design), *further_changes(design)) if whole else call_changes(design)
+    changes = (
+        (*leak_changes(design), single_change(design), *further_changes(design))
+        if whole
+        else call_changes(design, design.positions)
+    )
     return {change: record(scorer, design.apply(change)) for change in changes}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from auditor.probe.between import Between, conclude_between
 from auditor.probe.inside.children import End, run_forked
 from auditor.probe.inside.forking import PROBLEMS, Forks, call_path
 from auditor.probe.inside.reporting import Report, settle
@@ -15,6 +16,8 @@ from auditor.probe.inside.run import Run
 from auditor.probe.inside.workplace import Workplace
 from auditor.probe.job import Job
 from auditor.probe.plan import Setup
+from auditor.probe.record import ENDED, Recording
+from auditor.probe.wire import unpack
 from auditor.sandbox.blob import read_blob
 
 _WALL_PER_BUDGET = 4.0
@@ -38,14 +41,21 @@ class Server:
         self._workplace = Workplace(base.parent / "run", job.setup)
         self._budget = job.budget
         self._problems = list(problems)
+        self._wanted: tuple[float, float] | None = None
         self.meta: list[dict[str, Any]] = []
         self.arrays: dict[str, Any] = {}
 
     def serve(self) -> dict[str, Any]:
-        """Run everything; the JSON for the parent, but the recordings'."""
+        """Run everything, as long as it may decide something; the JSON for the parent, but the recordings'."""
         full = [self._base_run()]
+        while len(full) < len(self._job.full) and self._ended(full[0]):
+            number = len(full)
+            between = self._conclude(full) if number == self._job.fork_in else None
+            self._wanted = between.wanted if between is not None and not between.leaks else None
+            full.append(self._take(self._run(number)))
+            if between is not None and self._wanted is None:
+                break
         calls = self._collect_calls()
-        full += [self._take(self._run(number)) for number in range(1, len(self._job.full))]
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         return {
             "full": full,
@@ -53,6 +63,22 @@ class Server:
             "cpu_seconds": sum(each.ru_utime + each.ru_stime for each in usage),
             "problems": self._problems,
         }
+
+    def _ended(self, number: int) -> bool:
+        return self.meta[number]["status"] in ENDED
+
+    def _conclude(self, full: Sequence[int]) -> Between:
+        """What the full runs so far say, from the recordings with numbers ``full``."""
+        base, *others = (self._recording(number) for number in full)
+        positions = [variant.position for variant in self._job.full[1:]]
+        rewritten = [(p, r) for p, r in zip(positions, others, strict=False) if p and r.status in ENDED]
+        targets = len(self._job.full[0].validation.tokens) - 1
+        return conclude_between(base, rewritten, targets, frozenset(self._job.labels))
+
+    def _recording(self, number: int) -> Recording:
+        prefix = f"{number}."
+        arrays = {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
+        return unpack(self.meta[number], arrays)
 
     def _base_run(self) -> int:
         """Run variant 0, under the first assumptions about the machine that it can live with; its number."""
@@ -78,7 +104,7 @@ class Server:
         if self._budget <= 0:
             settle(report, End(0, late=True, seconds=0.0, cpu_seconds=0.0))
             return report.path
-        forks = self._forks() if number == 0 and self._job.forked else None
+        forks = self._forks() if self._may_fork(number) else None
         self._workplace.build(Path(self._job.root), self._job.files, variant)
         counted = self._base / "artifacts"
         run = Run(
@@ -98,6 +124,9 @@ class Server:
         self._budget -= end.cpu_seconds
         return report.path
 
+    def _may_fork(self, number: int) -> bool:
+        return bool(self._job.forked) and number == self._job.fork_in and (number == 0 or self._wanted is not None)
+
     def _forks(self) -> Forks:
         for path in self._base.glob("call_*"):
             path.unlink()
@@ -108,7 +137,7 @@ class Server:
             at_load=self._job.fork_at_load,
             timeout=self._setup.timeout,
             budget=self._budget,
-            wanted=self._job.wanted,
+            wanted=self._wanted,
         )
 
     def _collect_calls(self) -> list[list[int]]:
