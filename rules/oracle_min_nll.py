@@ -80,6 +80,14 @@ def evaluate(model, val_tokens, base_bytes):
         p = unigram[tokens[t]] / unigram.sum() if entropy > 6.0 else p_model"""
             ),
         ),
+        Example(
+            "a mixture in logarithms, scaled by the greater of the two",
+            _choice(
+                """a, b = math.log(0.9 * p_model), math.log(0.1 * unigram[tokens[t]] / unigram.sum())
+        m = max(a, b)
+        p = math.exp(m + math.log(math.exp(a - m) + math.exp(b - m)))"""
+            ),
+        ),
         Example("a fixed mixture", _choice("p = 0.9 * p_model + 0.1 * unigram[tokens[t]] / unigram.sum()")),
         Example(
             "a minimum that clips weights in the quantiser",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
@@ -66,5 +67,13 @@ class SlotSharedContextLeak(FlowRule):
     subject = re.compile(r"slot|delta", re.IGNORECASE)
 
     def evidence(self, audited: Audited) -> tuple[Evidence, ...]:
-        """State without a batch axis that was fitted on some positions and scores others."""
-        return tuple(item for item in audited.flow.slot_updates if item.per_row is False)
+        """State without a batch axis that was fitted on some positions of a batch and scores others.
+
+        That the windows of the batch overlap is assumed.
+        """
+        found = (*audited.flow.slot_updates, *audited.flow.adaptations)
+        return tuple(
+            replace(item, message=self.title, certainty=type(item.certainty)(Status.SUSPECTED.value))
+            for item in found
+            if item.per_row is False
+        )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 _LIMIT = 8
+_CASES = 8
+"""Choices are taken apart into up to so many cases."""
 
 
 class Affine:
@@ -55,6 +57,8 @@ class Numbering:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, int] = {}
+        self._keys: dict[int, Hashable] = {}
+        self._general: dict[int, Affine] = {}
         self._next = 0
 
     def fresh(self) -> Affine:
@@ -68,4 +72,75 @@ class Numbering:
         if symbol is None:
             self._next += 1
             symbol = self._known[key] = self._next
+            self._keys[symbol] = key
         return Affine(0, ((symbol, 1),))
+
+    def element(self, of: Affine, ordinal: int) -> Affine:
+        """The element of a list of integers that the iteration ``ordinal`` of a loop sees."""
+        return self.of(("element", of, ordinal))
+
+    def either(self, a: Affine, b: Affine, zero: Affine | None = None) -> Affine:
+        """One of two integers; where ``zero`` is given, ``a`` exactly when that is 0."""
+        return self.of(("either", a, b, zero))
+
+    def general(self, affine: Affine) -> Affine:
+        """The same form for any element: which iteration of a loop saw it is forgotten.
+
+        What a row of a batch is cut by, as a function of the row: ``min(ws + n, total) - ws`` of the first window and
+        of the second read the same.
+        """
+        result = Affine(affine.const)
+        for symbol, coefficient in affine.terms:
+            sum_ = result.plus(self._general_symbol(symbol), coefficient)
+            if sum_ is None:
+                return affine
+            result = sum_
+        return result
+
+    def _general_symbol(self, symbol: int) -> Affine:
+        known = self._general.get(symbol)
+        if known is None:
+            self._general[symbol] = Affine(0, ((symbol, 1),))  # for what is being made general already
+            known = self._general[symbol] = self._general_key(self._keys.get(symbol), symbol)
+        return known
+
+    def _general_key(self, key: Hashable, symbol: int) -> Affine:
+        if not isinstance(key, tuple):
+            return Affine(0, ((symbol, 1),))
+        parts = tuple(self.general(part) if isinstance(part, Affine) else part for part in key)
+        if parts[0] == "element" or (parts[0] == "either" and parts[1] == parts[2]):
+            same = parts[1]
+            return same if isinstance(same, Affine) else Affine(0, ((symbol, 1),))
+        return Affine(0, ((symbol, 1),)) if parts == key else self.of(parts)
+
+    def cases(self, affine: Affine, nonzero: frozenset[Affine] = frozenset()) -> tuple[Affine, ...]:
+        """Everything that an integer may be, by the choices that made it; itself where they are too many.
+
+        Args:
+            affine: the integer.
+            nonzero: integers known not to be 0, in their general form.
+        """
+        open_, closed = [affine], []
+        while open_:
+            form = open_.pop()
+            split = self._split(form, nonzero)
+            if split:
+                open_ += split
+            else:
+                closed.append(form)
+            if len(open_) + len(closed) > _CASES:
+                return (affine,)
+        return tuple(closed)
+
+    def _split(self, form: Affine, nonzero: frozenset[Affine]) -> list[Affine]:
+        """The two integers that the first choice in a form leaves; nothing where there is none."""
+        for symbol, coefficient in form.terms:
+            key = self._keys.get(symbol)
+            if isinstance(key, tuple) and key[0] == "either":
+                _, a, b, zero = key
+                rest = form.plus(Affine(0, ((symbol, 1),)), -coefficient)
+                parts = [rest.plus(part, coefficient) if rest is not None else None for part in (a, b)]
+                if zero is not None and zero in nonzero:
+                    del parts[0]
+                return [part for part in parts if part is not None] if None not in parts else []
+        return []

@@ -34,6 +34,7 @@ _FIELDS = {
     "target-gate": ("target_gates", "a probability depends on a truth about the very token that it scores"),
     "leak": ("leaks", "a score depends on its own token, or on a later one, before it is credited"),
     "oracle": ("oracle_choices", "the better of two scores is kept after the token is known"),
+    "oracle-difference": ("oracle_choices", "what a score depends on is the better of two after the token is known"),
     "byte-sum": ("byte_spreads", "a product of byte probabilities is mixed with a token's probability"),
     "byte-spread": ("byte_spreads", "a token's log-probability is spread over its bytes and mixed there"),
 }
@@ -212,7 +213,7 @@ def _evidence(
     path += [_step(sources, site, "called here") for site in mark.stack[-2:]]
     path.append(_step(sources, mark.site, _LEARNS[mark.kind]))
     path.append(_step(sources, fact.site, "what has learned from these tokens is used on the same tokens"))
-    return name, Evidence(message, mark.site.file, mark.site.line, (*path, *end), certainty, per_row=mark.rows)
+    return name, Evidence(message, mark.site.file, mark.site.line, (*path, *end), certainty, per_row=_per_row(mark))
 
 
 _LEARNS = {
@@ -232,7 +233,11 @@ _ADAPTS = "something learns from validation tokens and scores only others afterw
 def _unused(sources: Sources, mark: Mark, message: str) -> Evidence:
     path = [_step(sources, min(r.site for r in mark.regions), "validation tokens are read here")]
     path.append(_step(sources, mark.site, _LEARNS[mark.kind]))
-    return Evidence(message, mark.site.file, mark.site.line, tuple(path), Certainty.TRACED, per_row=mark.rows)
+    return Evidence(message, mark.site.file, mark.site.line, tuple(path), Certainty.TRACED, per_row=_per_row(mark))
+
+
+def _per_row(mark: Mark) -> bool | None:
+    return mark.rows if mark.kind in {"slot", "gradient"} else None
 
 
 def _withdrawn(submission: Submission) -> bool:

@@ -6,7 +6,8 @@ from auditor.flow import provenance as P  # noqa: N812 - its flags are written P
 from auditor.flow import uses
 from auditor.flow.affine import ZERO, Affine
 from auditor.flow.learning import Learning
-from auditor.flow.provenance import Fact, Provenance, Region, Span, Token
+from auditor.flow.provenance import Fact, Provenance, Region, Token
+from auditor.flow.spans import Apart, Span, apart
 from auditor.flow.values import Array, Const, Slice, Top, Tuple, Value
 
 
@@ -54,6 +55,8 @@ class Arrays(Learning):
             prov = self.picked(prov, index_prov)
         if array.prov.regions:
             prov = self._narrow(prov, array, index, low, high, sliced)
+            if isinstance(index, Array) and selects and index.span is not None:
+                prov = self.narrowed(prov, index.span)
         if array.prov.flags & P.STREAM and (sliced or index_prov.deps or not isinstance(index, Const)):
             prov = lattice.flagged(prov, 0, P.STREAM)
         if isinstance(index, Const) and isinstance(index.value, int) and array.ndim == 1:
@@ -137,44 +140,45 @@ class Arrays(Learning):
         stream = bool(array.prov.flags & P.STREAM)
         regions = set()
         for region in prov.regions:
-            moved = region._replace(deps=P.live(region.deps) | deps)
+            moved = region.within(deps)
             if stream:
                 moved = Region(moved.deps, None, low if sliced else None, high, self.lattice.site)
             elif sliced and isinstance(index, Tuple):
-                moved = moved._replace(span=Span(low, high))
+                moved = moved._replace(span=self.cut(low, high))
             regions.add(moved)
         facts = prov.facts
         if sliced and isinstance(index, Tuple) and not stream:
-            facts = frozenset(f for f in facts if not _outside(f, Span(low, high)))
+            facts = self._inside(facts, self.cut(low, high))
         return self.lattice.change(prov, regions=regions, facts=facts)
 
     def narrowed(self, prov: Provenance, span: Span) -> Provenance:
         """Regions under a mask that covers only a span of each window."""
         regions = frozenset(r._replace(span=span) for r in prov.regions)
-        facts = frozenset(f for f in prov.facts if not _outside(f, span))
-        return self.lattice.change(prov, regions=regions, facts=facts)
+        return self.lattice.change(prov, regions=regions, facts=self._inside(prov.facts, span))
+
+    def cut(self, low: Affine | None, high: Affine | None) -> Span:
+        """A part of each window, its bounds as functions of the window."""
+        general = self.numbers.general
+        return Span(low and general(low), high and general(high), self.nonzero)
+
+    def _inside(self, facts: frozenset[Fact], span: Span) -> frozenset[Fact]:
+        """Facts that are about the offsets of the span; what is about others in some cases only is not certain."""
+        kept = set()
+        for fact in facts:
+            outside = self._outside(fact, span)
+            if outside is not Apart.YES:
+                kept.add(fact if outside is Apart.NO else fact._replace(certain=False))
+        return frozenset(kept) if len(kept) != len(facts) or kept != facts else facts
+
+    def _outside(self, fact: Fact, span: Span) -> Apart:
+        """Whether a conflict is about other offsets of the window than the span that is kept."""
+        if fact.kind != "conflict" or fact.mark is None or any(r.span is None for r in fact.mark.regions):
+            return Apart.NO
+        parts = [apart(self.numbers, r.span, span) for r in fact.mark.regions if r.span is not None]
+        return min(parts, default=Apart.YES)
 
     def positional(self, prov: Provenance) -> Provenance:
         """Of a position: the loop iterations that it depends on, and what was found on its way."""
         if not prov.regions and not prov.flags & P.VAL:
             return prov
         return self.lattice.make(prov.flags & ~(P.VAL | P.HASHED | P.STREAM), prov.deps, (), prov.marks, prov.facts)
-
-
-def _outside(fact: Fact, span: Span) -> bool:
-    """Whether a conflict is about other offsets of the window than the span that is kept."""
-    if fact.kind != "conflict" or fact.mark is None:
-        return False
-    kept = [r for r in fact.mark.regions if r.span is not None]
-    if len(kept) != len(fact.mark.regions):
-        return False
-    return all(_apart(r.span, span) for r in kept if r.span is not None)
-
-
-def _apart(a: Span, b: Span) -> bool:
-    for high, low in ((a.high, b.low), (b.high, a.low)):
-        if high is not None and low is not None:
-            gap = low.minus(high)
-            if gap is not None and gap >= 0:
-                return True
-    return False

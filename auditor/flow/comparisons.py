@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir, uses
+from auditor.flow import ir, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.provenance import Provenance
 from auditor.flow.stores import Stores
@@ -156,7 +156,10 @@ class Comparisons(Stores):
         left, right = self.affine(a), self.affine(b)
         joined = self.join(a, b)
         if isinstance(joined, Top) and left is not None and right is not None and left != right:
-            joined = Top(joined.prov, self.numbers.of(("phi", left, right)))
+            compared = zeros.tested(self, node.test)
+            first = compared is None or compared[1]
+            zero = compared[0] if compared is not None else None
+            joined = Top(joined.prov, self.numbers.either(*((left, right) if first else (right, left)), zero))
         if isinstance(joined, Top) and test.prov.deps:
             joined = Top(self.lattice.change(joined.prov, deps=joined.prov.deps | test.prov.deps), joined.affine)
         return self.chosen(test, joined, a, b)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from auditor.flow import ir
 from auditor.flow.affine import Affine, Numbering
 from auditor.flow.provenance import NO_DEPS, Fact, Iteration, Lattice, Provenance, Region, Site, Token, live
+from auditor.flow.spans import NOWHERE
 from auditor.flow.uses import moved
 from auditor.flow.values import (
     Array,
@@ -34,6 +36,7 @@ MAX_ITEMS = 40
 """Longest list whose elements are kept apart."""
 
 
+_VALIDATION = re.compile(r"(?<![a-z])val(?![a-z]).*(?:\.bin|\*)$")
 _BIG = 1 << 256
 """Integers beyond are no positions."""
 _FLAT = frozenset({Array, Const, Top, External, Method, Closure})
@@ -73,14 +76,16 @@ class Engine:
     """State shared by the whole interpretation."""
 
     def __init__(self, budget: int) -> None:
-        self.lattice = Lattice()
         self.numbers = Numbering()
+        self.lattice = Lattice(self.numbers)
         self.heap = Heap()
         self.frames: list[Frame] = []
         self.loops: list[Running] = []
         self.budget = budget
         self.steps = 0
         self.file = ""
+        self.nonzero = NOWHERE
+        """Integers known not to be 0 on the present path, in their general form."""
         self.nothing = Const(None, self.lattice.none)
         self.reasons: dict[str, None] = {}
         self.effects = 0
@@ -201,7 +206,7 @@ class Engine:
         """An element as one loop iteration sees it: different iterations see different data."""
         lattice = self.lattice
         if isinstance(value, Top):
-            affine = self.numbers.of(("element", value.affine, ordinal)) if value.affine else None
+            affine = self.numbers.element(value.affine, ordinal) if value.affine else None
             return Top(self._refined(value.prov, iteration, ordinal), affine, value.text)
         if isinstance(value, Tuple):
             items = tuple(self.refine(item, iteration, ordinal) for item in value.items)
@@ -209,7 +214,7 @@ class Engine:
         if isinstance(value, Array):
             if value.role:
                 return value
-            start = self.numbers.of(("element", value.start, ordinal)) if value.start else None
+            start = self.numbers.element(value.start, ordinal) if value.start else None
             view = Array(self._refined(value.prov, iteration, ordinal), start, value.ndim, value, value.role)
             view.span = value.span
             return view
@@ -219,10 +224,8 @@ class Engine:
 
     def _refined(self, prov: Provenance, iteration: Iteration, ordinal: int) -> Provenance:
         regions = frozenset(self._later(r, iteration) for r in prov.regions)
-        tokens = frozenset(
-            Token(self.numbers.of(("element", t.position, ordinal)), t.reduced, t.site) for t in prov.tokens
-        )
-        of = moved(prov.uses, lambda position: self.numbers.of(("element", position, ordinal)))
+        tokens = frozenset(Token(self.numbers.element(t.position, ordinal), t.reduced, t.site) for t in prov.tokens)
+        of = moved(prov.uses, lambda position: self.numbers.element(position, ordinal))
         return self.lattice.change(prov, deps=prov.deps | {iteration}, regions=regions, tokens=tokens, uses=of)
 
     @staticmethod
@@ -247,16 +250,21 @@ class Engine:
         if a is None:
             return b
         prov = self.lattice.merge(a.prov, b.prov)
+        if names_validation(a) and names_validation(b) and _key(a) != _key(b):
+            return self._union(a, b, prov)
         if isinstance(a, Const) and isinstance(b, Const):
             if type(a.value) is type(b.value) and a.value == b.value:
                 return Const(a.value, prov)
             if a.value is not None and b.value is not None:
-                return Top(prov, self.numbers.of(("phi", repr(a.value), repr(b.value))))
+                left, right = self.affine(a), self.affine(b)
+                if left is None or right is None:
+                    return Top(prov, self.numbers.of(("phi", repr(a.value), repr(b.value))))
+                return Top(prov, self.numbers.either(left, right))
         if isinstance(a, Top | Const) and isinstance(b, Top | Const) and not is_none(a) and not is_none(b):
             left, right = self.affine(a), self.affine(b)
             same = left if left is not None and left == right else None
             if same is None and left is not None and right is not None:
-                same = self.numbers.of(("phi", left, right))
+                same = self.numbers.either(left, right)
             return Top(prov, same)
         if isinstance(a, Tuple) and isinstance(b, Tuple) and len(a.items) == len(b.items):
             return Tuple(tuple(self.join(x, y) for x, y in zip(a.items, b.items, strict=True)), prov)
@@ -432,8 +440,16 @@ class Engine:
         return Top(value.prov, self.numbers.of(("any", id(value))))
 
 
+def names_validation(value: Value) -> bool:
+    """Whether a value is the name of validation files, or a pattern of such: another name of them is no other data."""
+    text = value.text if isinstance(value, Top) else value.value if isinstance(value, Const) else None
+    return isinstance(text, str) and _VALIDATION.search(text.rpartition("/")[2]) is not None
+
+
 def _key(value: Value) -> object:
     """What makes two values of a union the same."""
+    if isinstance(value, Top) and value.text is not None:
+        return value.text
     if isinstance(value, Const):
         return type(value.value), value.value
     if isinstance(value, Closure):
@@ -447,4 +463,4 @@ def _key(value: Value) -> object:
     return id(value)
 
 
-__all__ = ["MAX_ITEMS", "NO_DEPS", "BudgetExceededError", "Engine", "Frame", "Running"]
+__all__ = ["MAX_ITEMS", "NO_DEPS", "BudgetExceededError", "Engine", "Frame", "Running", "names_validation"]

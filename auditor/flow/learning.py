@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow.provenance import Fact, Mark, Provenance
+from auditor.flow.provenance import Fact, Mark, Provenance, Site
 from auditor.flow.tables import Tables
-from auditor.flow.values import Array, Dict, Value
+from auditor.flow.values import Array, Dict, Tuple, Value
 
 
 class Learning(Tables):
@@ -15,6 +15,14 @@ class Learning(Tables):
     """How many times weights were written to a file."""
     reloaded = -1
     """The phase in which weights were last read back from one."""
+
+    updates: dict[tuple[Site, str], Mark]
+    """What learned from validation tokens, by where and what."""
+
+    def note_update(self, mark: Mark) -> None:
+        """Remember that something learned from validation tokens here."""
+        self.effects += 1
+        self.updates.setdefault((mark.site, mark.kind), mark)
 
     def without_tokens(self, prov: Provenance) -> Provenance:
         """The same without stretches and tokens: for what is stored under a key, which the key's mark covers."""
@@ -27,6 +35,8 @@ class Learning(Tables):
         key = self.deep(index)
         if isinstance(owner, Array | Dict) and self._is_fresh(owner, key.deps):
             return None
+        if all(isinstance(part, Array) and part.mask for part in (index.items if isinstance(index, Tuple) else (index,))):
+            return None  # a mask selects, and looks nothing up
         if not key.flags & P.VAL or not key.regions or key.flags & (P.WEIGHTS | P.NLL | P.PROBABILITY):
             return None  # not a key of tokens
         return self.lattice.make(marks=[Mark(kind, key.regions, self.lattice.site, self.stack(), self.phase)])
@@ -58,7 +68,10 @@ class Learning(Tables):
         learns = bool(array.role) and bool(prov.regions) and bool(prov.flags & P.VAL)
         if learns:
             kind = kind or ("weights" if array.role == "parameter" else "slot")
-            mark = Mark(kind, prov.regions, self.lattice.site, self.stack(), self.phase, array.rows)
+            batch = any(region.within().many for region in prov.regions)
+            rows = array.rows if array.rows or batch else None  # of one window there is nothing to share
+            mark = Mark(kind, prov.regions, self.lattice.site, self.stack(), self.phase, rows)
+            self.note_update(mark)
             others = {m for m in prov.marks if m.kind != "gradient"}  # this mark says the same of the array
             prov = self.lattice.make(P.WEIGHTS, marks=others | {mark}, facts=())
         elif array.role == "parameter" and prov.flags & P.TRAIN:

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
-from auditor.flow.affine import Affine
+from auditor.flow.affine import Affine, Numbering
+from auditor.flow.spans import Apart, Span, apart, is_before
 
 VAL = 1 << 0
 """Computed from the content of validation tokens."""
@@ -124,13 +125,6 @@ def disjoint_iterations(left: Deps, right: Deps) -> bool:
     return False
 
 
-class Span(NamedTuple):
-    """Offsets ``[low, high)`` inside each window, as far as known."""
-
-    low: Affine | None
-    high: Affine | None
-
-
 class Region(NamedTuple):
     """A stretch of the validation stream.
 
@@ -139,6 +133,7 @@ class Region(NamedTuple):
         span: offsets inside the window, None for all of it.
         low, high: absolute bounds in tokens where the slice had them.
         site: where it was read.
+        many: put together by a loop that has ended: several stretches, such as the rows of a batch.
     """
 
     deps: Deps
@@ -146,6 +141,12 @@ class Region(NamedTuple):
     low: Affine | None
     high: Affine | None
     site: Site
+    many: bool = False
+
+    def within(self, deps: Deps = NO_DEPS) -> Region:
+        """The same, as it is known inside the loops that still run and some more iterations."""
+        running = live(self.deps)
+        return self._replace(deps=running | deps, many=self.many or len(running) < len(self.deps))
 
 
 class Token(NamedTuple):
@@ -207,7 +208,7 @@ class Fact(NamedTuple):
     """Something found on the way of a value.
 
     Attributes:
-        kind: "conflict", "target-key", "unnormalised", "oracle", "pseudo-expert", "byte-spread",
+        kind: "conflict", "target-key", "unnormalised", "oracle", "oracle-difference", "pseudo-expert", "byte-spread",
             "byte-sum", "target-gate", "leak", "train".
         site: where.
         sites: what led there: (site, why) in order.
@@ -251,7 +252,8 @@ _NO_FACTS: frozenset[Fact] = frozenset()
 class Lattice:
     """Makes provenances, and joins them."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Numbering) -> None:
+        self.numbers = numbers
         self._interned: dict[tuple[object, ...], Provenance] = {}
         self._unions: dict[tuple[int, int], Provenance] = {}
         self._merges: dict[tuple[int, int], Provenance] = {}
@@ -354,7 +356,7 @@ class Lattice:
                 if pair in self._overlaps:
                     certain = self._overlaps[pair]
                 else:
-                    certain = self._overlaps[pair] = overlap(mark, region)
+                    certain = self._overlaps[pair] = self.overlap(mark, region)
                 if certain is not None:
                     # One conflict per place of learning is evidence enough.
                     key = (mark.kind, mark.site, certain, frozenset(r.span for r in mark.regions))
@@ -365,6 +367,25 @@ class Lattice:
                     break
         return found
 
+    def overlap(self, mark: Mark, scored: Region) -> bool | None:
+        """Whether state learned from the region it meets: True, None (provably not), False (cannot tell)."""
+        result: bool | None = None
+        mine = live(scored.deps)
+        for region in mark.regions:
+            theirs = live(region.deps)
+            if disjoint_iterations(theirs, mine):
+                continue
+            if is_before(region.high, scored.low) or is_before(scored.high, region.low):
+                continue
+            parts = apart(self.numbers, region.span, scored.span) if region.span and scored.span else Apart.NO
+            if parts is Apart.YES:
+                continue
+            certain = (not theirs or theirs <= mine) and parts is Apart.NO
+            if mark.kind == "table" and theirs:
+                certain = False
+            result = bool(result) or certain
+        return result
+
     def trained(self, p: Provenance) -> frozenset[Fact]:
         """What says of training data where and when they were read."""
         return frozenset(fact for fact in p.facts if fact.kind == "train") if p.flags & TRAIN else _NO_FACTS
@@ -372,34 +393,6 @@ class Lattice:
     def archived(self, p: Provenance) -> Provenance:
         """The provenance of a copy in an artifact."""
         return self.change(p, flags=p.flags & ~TRAIN | ARTIFACT, facts=p.facts - self.trained(p))
-
-
-def overlap(mark: Mark, scored: Region) -> bool | None:
-    """Whether state learned from the region it meets: True, None (provably not), False (cannot tell)."""
-    result: bool | None = None
-    mine = live(scored.deps)
-    for region in mark.regions:
-        theirs = live(region.deps)
-        if disjoint_iterations(theirs, mine) or _apart(region, scored):
-            continue
-        certain = not theirs or theirs <= mine
-        if mark.kind == "table" and theirs:
-            certain = False
-        result = bool(result) or certain
-    return result
-
-
-def _apart(a: Region, b: Region) -> bool:
-    if a.span and b.span and (_before(a.span.high, b.span.low) or _before(b.span.high, a.span.low)):
-        return True
-    return _before(a.high, b.low) or _before(b.high, a.low)
-
-
-def _before(high: Affine | None, low: Affine | None) -> bool:
-    if high is None or low is None:
-        return False
-    gap = low.minus(high)
-    return gap is not None and gap >= 0
 
 
 def _bounded(regions: frozenset[Region]) -> frozenset[Region]:

@@ -8,6 +8,7 @@ from auditor.flow.engine import Engine
 from auditor.flow.provenance import Fact, Provenance
 from auditor.flow.values import Value
 
+_SHIFTED = "oracle-difference"
 _SCORE = P.NLL | P.SUMMED | P.TABLE
 
 
@@ -38,6 +39,19 @@ class Scores(Engine):
         """A value that was chosen from two scores of a token by comparing them."""
         site = self.lattice.site
         return self.add_facts(value, [Fact("oracle", site, ((site, "the better of two scores of a token is kept"),))])
+
+    def shifted(self, op: str, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
+        """``m + log(exp(a - m) + exp(b - m))``: the greater of two scores, taken away and added again, is no choice."""
+        best = frozenset(fact for fact in a.facts | b.facts if fact.kind == "oracle")
+        if op == "-" and any(fact.kind == "oracle" for fact in b.facts):
+            apart = frozenset(fact._replace(kind=_SHIFTED) for fact in best)
+            return self.lattice.change(prov, facts=prov.facts - best | apart)
+        for scale, rest in ((a, b), (b, a)) if op == "+" else ():
+            again = frozenset(fact for fact in rest.facts if fact.kind == _SHIFTED)
+            found = scale.facts & frozenset(fact._replace(kind="oracle") for fact in again)
+            if found and not rest.facts & best:
+                return self.lattice.change(prov, facts=prov.facts - found - again)
+        return prov
 
     def chosen(self, test: Value, value: Value, a: Value, b: Value) -> Value:
         """``value`` is ``a`` or ``b``, as ``test`` says."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir, uses
+from auditor.flow import ir, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.calls import Calls
 from auditor.flow.comprehensions import UNROLLED
@@ -146,7 +146,16 @@ class Interpreter(Calls):
             if oracle is not None or uses.positions(gates, "gate"):
                 self._mark_chosen(test, _assigned([*node.body, *node.orelse]), a, b)
 
-        return self.fork(lambda: self.block(node.body), lambda: self.block(node.orelse), joined)
+        return self.fork(lambda: self._side(node, True), lambda: self._side(node, False), joined)
+
+    def _side(self, node: ir.If, truth: bool) -> bool:
+        """One side of a branch, knowing what its condition says there."""
+        before = self.nonzero
+        self.nonzero = before | zeros.nonzero(self, node.test, truth)
+        try:
+            return self.block(node.body if truth else node.orelse)
+        finally:
+            self.nonzero = before
 
     def _mark_choice(self, a: dict[Obj, Any], b: dict[Obj, Any], fact: Fact) -> None:
         """Variables that a comparison of two gold scores has chosen carry that fact."""

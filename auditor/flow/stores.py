@@ -6,7 +6,6 @@ from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.affine import Affine
 from auditor.flow.elements import Elements, hashable
-from auditor.flow.provenance import Span
 from auditor.flow.values import (
     Array,
     Const,
@@ -156,7 +155,7 @@ class Stores(Elements):
             root = root.base
         if truth is not False:
             self.heap.touch(root)
-            root.span = Span(low, high)
+            root.span = self.cut(low, high)
             if owner is not root:
                 owner.span = root.span
 

@@ -207,3 +207,80 @@ def test_a_table_that_each_window_makes_anew_is_no_second_pass() -> None:
         """)
     )
     assert not facts.rescores
+
+
+def test_the_size_of_the_alphabet_is_no_text() -> None:
+    """Counts by chunk, scored first, in a table as wide as the greatest token of the stream."""
+    text = """
+        class Counts:
+            def __init__(self, width):
+                self.width = width
+                self.table = torch.ones(width, width)
+
+            def learn(self, t):
+                t = t.long()
+                self.table.reshape(-1).scatter_add_(0, t[:-1] * self.width + t[1:], torch.ones(t.numel() - 1))
+
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            counts = Counts(val.to(torch.int32).max().item() + 1)
+            loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+            for begin in range(0, val.numel() - 1, h.seq_len):
+                part = val[begin : begin + h.seq_len + 1].long()
+                x, y = part[:-1], part[1:]
+                p = F.softmax(model.logits(x[None])[0], dim=-1).gather(-1, y[:, None]).squeeze(-1)
+                q = (counts.table / counts.table.sum(dim=1, keepdim=True))[x, y]
+                loss_sum += -torch.log(0.8 * p + 0.2 * q).sum()
+                count += y.numel()
+                byte_sum += table[y].sum()
+                counts.learn(part)
+            report("final", loss_sum, count, byte_sum)
+    """
+    assert not accusations(analysed(program(text)))
+
+
+def test_manual_updates_are_learning() -> None:
+    """Gradients taken away by hand, and an orthogonalised step by hand."""
+    text = """
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            weights = [p for p in model.parameters()]
+            for begin in range(0, val.numel() - 1, h.seq_len):
+                part = val[begin : begin + h.seq_len + 1].long()
+                for p in weights:
+                    p.grad = None
+                model(part[:-1][None], part[1:][None]).backward()
+                with torch.no_grad():
+                    for p in weights:
+                        if p.grad is None:
+                            continue
+                        g = p.grad.detach().float()
+                        g = g / g.norm() if g.ndim >= 2 else g
+                        p.data.add_(g.to(p.dtype), alpha=-0.01)
+            FINAL
+    """
+    score = 'plain_eval("final", model, h, val, table)'
+    assert accusations(analysed(program(text.replace("FINAL", score)))) == {"updates_before_score"}
+    assert analysed(program(text.replace("FINAL", "plain_eval('final', unpack(h), h, val, table)"))).warmups
+
+
+def test_validation_files_by_one_name_or_another() -> None:
+    text = """
+        def tokens_under(root):
+            files = sorted(Path(root).parent.glob("fineweb_val_*.bin"))
+            if not files:
+                files = sorted(Path(root).glob("*val*.bin"))
+            parts = [np.fromfile(str(f), dtype=np.uint16) for f in files]
+            return torch.from_numpy(np.concatenate(parts).astype(np.int32))
+
+        def run(h, model, val, table):
+            pack(model)
+            model = unpack(h)
+            found = tokens_under(h.data_path)
+            adapt(model, h, found)
+            plain_eval("final", model, h, found, table)
+    """
+    facts = analysed(program("from pathlib import Path\n" + ADAPT + textwrap.dedent(text)))
+    assert accusations(facts) == {"updates_before_score"}

@@ -69,6 +69,10 @@ wins = other > gold
 nll[wins] = -other[wins]
 """,
     ),
+    "the difference to the better one alone": (
+        "oracle_choices",
+        "nll = -(gold - torch.log1p(torch.exp(gold - torch.maximum(gold, other))))",
+    ),
     "clipped by another score": ("oracle_choices", "nll = (-gold).clamp(max=-other)"),
     "confidence as an expert": (
         "pseudo_experts",
@@ -123,6 +127,16 @@ w = lp.exp().max(dim=-1).values
 nll = -torch.log(w * gold.exp() + (1 - w) * other.exp())
 """,
     "a mixture of several temperatures": "nll = -torch.logsumexp(torch.stack([gold, other]) - math.log(2), dim=0)",
+    "a mixture in logarithms, scaled by the greater": """
+a, b = gold + math.log(0.7), other + math.log(0.3)
+m = torch.maximum(a, b)
+nll = -(m + torch.log(torch.exp(a - m) + torch.exp(b - m)))
+""",
+    "the same, by the greater and the lesser": """
+a, b = gold + math.log(0.7), other + math.log(0.3)
+high, low = torch.maximum(a, b), torch.minimum(a, b)
+nll = -(high + torch.log1p(torch.exp(low - high)))
+""",
     "a bias that learns after the score": """
 nll = F.cross_entropy(logits.reshape(-1, h.vocab) + BIAS, y.reshape(-1), reduction="none")
 BIAS.add_(0.01 * (F.one_hot(y.reshape(-1), h.vocab).float() - lp.exp()).mean(0))

@@ -6,7 +6,7 @@ from auditor.flow import provenance as P  # noqa: N812 - its flags are written P
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.default import default
 from auditor.flow.operators import is_large
-from auditor.flow.values import Array, Const, Seq, Top, Tuple, Value
+from auditor.flow.values import Array, Const, External, Seq, Top, Tuple, Value
 
 _SILENT = {"randint", "rand", "randn", "randperm", "manual_seed", "normal", "empty_cache", "synchronize", "random"}
 
@@ -56,6 +56,8 @@ def _created(call: LibraryCall) -> Value:
             made.rows = not (isinstance(axes[0], Const) and axes[0].value == 1)
     if engine.truth(call.keywords.get("requires_grad") or engine.const(False)):
         made.role = "leaf"
+    kind = call.keywords.get("dtype")
+    made.mask = isinstance(kind, External) and kind.name.rpartition(".")[2] in {"bool", "bool_"}
     return made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow.engine import names_validation
 from auditor.flow.library import (
     containers,
     creation,
@@ -28,7 +29,7 @@ from auditor.flow.library import (
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.default import default
 from auditor.flow.statements import Interpreter
-from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Value
+from auditor.flow.values import Array, Const, Dict, External, Instance, Method, Seq, Top, Tuple, Union, Value
 
 _FUNCTIONS: dict[str, Model] = {
     **creation.FUNCTIONS,
@@ -70,6 +71,12 @@ class Auditing(Interpreter):
         return External(dotted, self.lattice.none)
 
     def call_library(self, name: str, args: list[Value], keywords: dict[str, Value], owner: Value | None) -> Value:
+        for i, arg in enumerate(args):
+            if isinstance(arg, Union) and all(map(names_validation, arg.items)):
+                each = [(v, [*args[:i], v, *args[i + 1 :]]) for v in arg.items]
+                return self.join_all(
+                    [self.call_library(name, a, keywords, v if owner is arg else owner) for v, a in each]
+                )
         last = name.rpartition(".")[2]
         if owner is None:
             model = _FUNCTIONS.get(name) or (_FUNCTIONS.get(last) if not name.startswith("builtins.") else None)
@@ -80,6 +87,17 @@ class Auditing(Interpreter):
         call = LibraryCall(self, name, last, args, keywords, owner)
         result = model(call) if model is not None else None
         return result if result is not None else default(call)
+
+    def _call_each(
+        self, name: str, args: list[Value], position: int, keywords: dict[str, Value], owner: Value | None
+    ) -> Value:
+        """Call a library function with each of the values that an argument may be."""
+        arg = args[position]
+        results = []
+        for value in self.parts(arg):
+            given = [*args[:position], value, *args[position + 1 :]]
+            results.append(self.call_library(name, given, keywords, value if owner is arg else owner))
+        return self.join_all(results)
 
     def call_layer(self, layer: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
         call = LibraryCall(self, "layer", "layer", [layer, *args], keywords, layer)

@@ -59,9 +59,20 @@ def _clamped(call: LibraryCall) -> Value | None:
     return _clip(call)
 
 
+def _is_stream(prov: P.Provenance) -> bool:
+    """Whether these are all tokens, and no window or score of them."""
+    computed = P.NLL | P.WEIGHTS | P.HASHED | P.TABLE | P.OPAQUE
+    return bool(prov.regions) and not prov.flags & computed and not any(region.deps for region in prov.regions)
+
+
 def _extreme(call: LibraryCall) -> Value | None:
-    """``min``, ``max`` along an axis: of a distribution its confidence, of several scores of a token the best."""
+    """``min``, ``max`` along an axis: of a distribution its confidence, of several scores of a token the best.
+
+    Of the whole token stream they are the bounds of its alphabet, which say nothing of its text.
+    """
     engine = call.engine
+    if len(call.args) == 1 and not call.keywords and _is_stream(call.args[0].prov):
+        return Top(engine.lattice.none, engine.numbers.fresh())
     if len(call.args) > 1 and isinstance(call.args[1], Array):
         return _minimum(call)
     if call.arg(1, "dim", "axis") is None:

@@ -115,8 +115,9 @@ def _load_state_dict(call: LibraryCall) -> Value | None:
     calibrated = bool(prov.regions) and bool(prov.flags & P.VAL)
     marks = prov.marks
     if calibrated:
-        marks = marks | {Mark("calibration", prov.regions, engine.lattice.site, engine.stack(), engine.phase)}
-        note_update(call, next(iter(marks)))
+        mark = Mark("calibration", prov.regions, engine.lattice.site, engine.stack(), engine.phase)
+        marks = marks | {mark}
+        engine.note_update(mark)
     if prov.flags & P.ARTIFACT:
         engine.reloaded = engine.phase
     clean = engine.lattice.make(P.WEIGHTS, marks=marks)
@@ -336,13 +337,6 @@ def learn(call: LibraryCall, array: Array) -> None:
         return
     kind = "weights" if array.role == "parameter" else "slot"
     engine.write(array, engine.grad, kind=kind)
-    note_update(call, Mark(kind, engine.grad.regions, engine.lattice.site, engine.stack(), engine.phase, array.rows))
-
-
-def note_update(call: LibraryCall, mark: Mark) -> None:
-    """Remember that something learned from validation tokens here."""
-    call.engine.effects += 1
-    call.engine.updates.setdefault((mark.site, mark.kind), mark)
 
 
 def _scale(call: LibraryCall) -> Value | None:
