@@ -35,7 +35,8 @@ class Learning(Tables):
         key = self.deep(index)
         if isinstance(owner, Array | Dict) and self._is_fresh(owner, key.deps):
             return None
-        if all(isinstance(part, Array) and part.mask for part in (index.items if isinstance(index, Tuple) else (index,))):
+        parts = index.items if isinstance(index, Tuple) else (index,)
+        if all(isinstance(part, Array) and part.mask for part in parts):
             return None  # a mask selects, and looks nothing up
         if not key.flags & P.VAL or not key.regions or key.flags & (P.WEIGHTS | P.NLL | P.PROBABILITY):
             return None  # not a key of tokens
