@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from auditor.cli import COMMANDS
+from auditor.exits import Exit
 from auditor.sandbox import Tier, available_tier
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "submissions"
@@ -38,6 +39,9 @@ PROVED = {
 LATENT = {"dormant_feature": [("TTT_ENABLED=1", "ttt-before-score", "proved")]}
 """What a switch that is off would break."""
 
+DOUBTED = {"scheduled_ttt": "ttt-before-score"}
+"""Honest ones of which the rule has a path that no run bears out."""
+
 pytestmark = pytest.mark.skipif(available_tier() is Tier.NONE, reason="no sandbox works here")
 
 
@@ -56,7 +60,7 @@ def examples() -> list[Any]:
 
 
 def test_every_example_is_tested() -> None:
-    assert sorted(PROVED) == sorted(path.name for path in EXAMPLES.iterdir())
+    assert sorted([*PROVED, *DOUBTED]) == sorted(path.name for path in EXAMPLES.iterdir())
 
 
 @pytest.mark.slow
@@ -74,3 +78,16 @@ def test_the_experiments_prove_what_is_wrong_and_nothing_else(name: str, tmp_pat
         confirmed, said = audit("replay", file, EXAMPLES / name)
         assert (confirmed, said.split(":")[0]) == (1, "confirmed")
     assert bool(list(tmp_path.iterdir())) == bool(proved or latent)
+
+
+@pytest.mark.slow
+@pytest.mark.examples
+@pytest.mark.parametrize("name", sorted(DOUBTED))
+def test_a_path_that_no_run_bears_out_asks_for_review(name: str) -> None:
+    assert audit(EXAMPLES / name, "--no-probe")[0] == Exit.FAILED
+    code, output = audit(EXAMPLES / name, "--format", "json")
+    (doubted,) = (rule for rule in json.loads(output)["rules"] if rule["status"] == "suspected")
+    assert (code, doubted["rule"]) == (Exit.REFUSED, DOUBTED[name])
+    (finding,) = doubted["findings"]
+    assert finding["path"]
+    assert finding["experiment"].startswith("did not confirm it: the adaptation ran")
