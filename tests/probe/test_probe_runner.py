@@ -165,3 +165,13 @@ def test_fork_at_load_goes_on_to_the_end() -> None:
     assert base.returned == run.full[0].returned
     assert np.flatnonzero(_losses(base) != _losses(last)).tolist() == [255]
     assert base.lines[-1].text == run.full[0].lines[-1].text
+
+
+def test_forks_leave_the_budget_that_the_runs_behind_them_need() -> None:
+    submission = read_submission(_FOLDER)
+    full = [Variant(name, _BASE) for name in ("base", "repeat", "behind")]
+    many = [_BASE] * 400
+    run = run_probe(submission, setup_for(submission), full=full, forked=many, budget=8.0, fork_in=1)
+    assert [recording.status for recording in run.full] == ["ok"] * 3
+    (call,) = run.calls
+    assert 0 < len(call.recordings) < len(many)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import resource
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,8 +173,12 @@ class Forks:
 
     def _turns(self, key: str, call: int) -> Iterator[tuple[int, Stream, Path]]:
         """Streams with their numbers and where to report, as long as there is budget; files are restored between."""
+        before = _own_cpu()
         snapshot = Snapshot(self.workplace.home)
         for number, stream in enumerate(self.streams):
+            now = _own_cpu()
+            self.budget -= now - before  # forking costs, too
+            before = now
             if self.budget <= 0:
                 note_problem(self.folder, f"{key}: the budget ended after {number} of {len(self.streams)} streams")
                 return
@@ -197,6 +202,11 @@ class Forks:
         if self._loads != self.at_load:
             return result
         return self._fork_rest(f"load:{name}#{self._loads}", result, found)
+
+
+def _own_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def call_path(folder: Path, call: int, number: int) -> Path:

@@ -20,7 +20,7 @@ from auditor.probe.record import ENDED, Recording
 from auditor.probe.wire import unpack
 from auditor.sandbox.blob import read_blob
 
-_WALL_PER_BUDGET = 4.0
+_WALL_PER_BUDGET = 10.0
 _RARELY = "1000000"
 _BROKEN = {"error", "load-error"}
 _HOPELESS = ("ModuleNotFoundError", "needs Python")
@@ -104,7 +104,7 @@ class Server:
         if self._budget <= 0:
             settle(report, End(0, late=True, seconds=0.0, cpu_seconds=0.0))
             return report.path
-        forks = self._forks() if self._may_fork(number) else None
+        forks = self._forks(self._budget - self._cost_from(number)) if self._may_fork(number) else None
         self._workplace.build(Path(self._job.root), self._job.files, variant)
         counted = self._base / "artifacts"
         run = Run(
@@ -127,7 +127,11 @@ class Server:
     def _may_fork(self, number: int) -> bool:
         return bool(self._job.forked) and number == self._job.fork_in and (number == 0 or self._wanted is not None)
 
-    def _forks(self) -> Forks:
+    def _cost_from(self, number: int) -> float:
+        """CPU seconds that forks leave: for run ``number`` and those behind it, if each costs what the first did."""
+        return (len(self._job.full) - number) * float(self.meta[0]["cpu_seconds"]) if self.meta else 0.0
+
+    def _forks(self, budget: float) -> Forks:
         for path in self._base.glob("call_*"):
             path.unlink()
         return Forks(
@@ -136,7 +140,7 @@ class Server:
             workplace=self._workplace,
             at_load=self._job.fork_at_load,
             timeout=self._setup.timeout,
-            budget=self._budget,
+            budget=budget,
             wanted=self._wanted,
         )
 
