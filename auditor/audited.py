@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,14 @@ class Audited:
         from auditor.flow import analyse
 
         return analyse(self.submission, all_flags=self.all_flags)
+
+    @cached_property
+    def claimed(self) -> Audited | None:
+        """The same as its own words describe it, where nothing documents how it was launched and they say more."""
+        from auditor.unlaunched import as_claimed
+
+        submission = as_claimed(self.submission)
+        return None if submission is None else replace(self, submission=submission)
 
     @cached_property
     def kernels(self) -> list[SubmittedKernel]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from auditor.flow import Evidence
 
 
+_UNDOCUMENTED = "the submission claims it, the code leaves it off, and nothing documents the launch"
+
+
 class FlowRule(Rule):
     """A rule over the facts that the data-flow analysis found.
 
@@ -41,7 +44,17 @@ class FlowRule(Rule):
             return self.result(Status.TRACED, findings=findings)
         if active:
             return self.result(Status.SUSPECTED, findings=findings)
-        return self._nothing_found(audited, findings)
+        return self._as_claimed(audited) or self._nothing_found(audited, findings)
+
+    def _as_claimed(self, audited: Audited) -> RuleResult | None:
+        """A suspicion where the submission's words name a mechanism that the undocumented launch may have left off."""
+        if audited.claimed is None:
+            return None
+        evidence = [_bearing(audited.claimed, item) for item in self.evidence(audited.claimed)]
+        traced = [item for item in evidence if not item.dormant and item.certainty.value == Status.TRACED.value]
+        if not traced:
+            return None
+        return self.result(Status.SUSPECTED, _UNDOCUMENTED, [_finding(item) for item in traced])
 
     def _nothing_found(self, audited: Audited, dormant: list[Finding]) -> RuleResult:
         """Clear, if the analysis is complete; else it depends on whether the subject occurs."""

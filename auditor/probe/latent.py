@@ -22,8 +22,8 @@ from auditor.probe.settings import setup_for
 from auditor.probe.sizes import may_set
 from auditor.report.document import LatentEntry
 from auditor.sandbox import SandboxUnavailable
-from auditor.submission import LaunchConfiguration, Setting, SettingSource, Submission
-from auditor.submission.switches import code_defaults, effective
+from auditor.submission import Submission
+from auditor.submission.switches import MECHANISM, code_defaults, effective, switched
 
 if TYPE_CHECKING:
     from auditor.audited import Audited
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 Ask = Callable[["Audited"], tuple[RuleResult, ...]]
 """What the rules say of a submission."""
 
-_MECHANISM = re.compile(r"TTT|N_?GRAM|SLOT|PPM|HINT|TILT|CACHE|BACKOFF|BOOST|BETA|MIX|KNN|ETLB|ORACLE|ADAPT|TWO_PASS")
-"""Switches of what may act on scores. Others gate layers and schedules, and each costs a pass of the static half."""
 _NOT_A_SWITCH = re.compile(r".*(?:WARMUP|CHUNK|LEN|LAYERS?|BLOCKS|EPOCHS?|STEPS?|RANK|LORA\w*|FREEZE\w*|DECAY|SEED)")
 _MOST_SWITCHES = 4
 _FOUND = frozenset({Status.PROVED, Status.TRACED, Status.SUSPECTED})
@@ -93,7 +91,7 @@ def latent_findings(
     known = {result.rule for result in (*results, *unlogged) if result.status in _FOUND}
     found = []
     for name in switches:
-        other = replace(audited, submission=with_switch(audited.submission, name))
+        other = replace(audited, submission=switched(audited.submission, {name: _ON}))
         woken = tuple(result for result in ask(other) if result.status in _FOUND and result.rule not in known)
         if woken:
             found.append(_run(Latent(f"{name}={_ON}", other.submission, woken), other, options, budget))
@@ -122,19 +120,6 @@ def switches_off(submission: Submission) -> Iterator[str]:
     """Variables of the environment that look like a mechanism's switch, and that the launch leaves off, sorted."""
     for name in sorted({name for name, _ in code_defaults(submission)}):
         value = effective(submission, name)
-        is_switch = _MECHANISM.search(name) and not _NOT_A_SWITCH.fullmatch(name) and may_set(name)
+        is_switch = MECHANISM.search(name) and not _NOT_A_SWITCH.fullmatch(name) and may_set(name)
         if is_switch and value is not None and not value.is_on:
             yield name
-
-
-def with_switch(submission: Submission, name: str) -> Submission:
-    """The submission as if it documented ``name`` as on: without the logs, which tell of another run."""
-    launch = submission.launch
-    setting = Setting(name, _ON, SettingSource.LOG, "", 0)
-    changed = LaunchConfiguration(
-        environment={**launch.environment, name: setting},
-        logged={key: value for key, value in launch.logged.items() if key != name.lower()},
-        command=launch.command,
-        commands=launch.commands,
-    )
-    return replace(submission, launch=changed, logs=())

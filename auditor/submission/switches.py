@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from auditor.submission.launch import LaunchConfiguration, Setting, SettingSource
 from auditor.submission.reader import Submission
 from auditor.submission.source import Source
 
+MECHANISM = re.compile(r"TTT|N_?GRAM|SLOT|PPM|HINT|TILT|CACHE|BACKOFF|BOOST|BETA|MIX|KNN|ETLB|ORACLE|ADAPT|TWO_PASS")
+"""Switches of what may act on scores. Others gate layers and schedules, and each costs a pass of the static half."""
 _OFF = frozenset({"", "0", "0.0", "false", "no", "off", "none"})
 
 
@@ -49,6 +53,19 @@ def code_defaults(submission: Submission) -> Iterator[tuple[str, Value]]:
     for source in submission.sources.values():
         if source.problem is None:
             yield from _defaults_of(source)
+
+
+def switched(submission: Submission, values: Mapping[str, str]) -> Submission:
+    """The submission as if it documented other values: without the logs, which tell of another run."""
+    launch = submission.launch
+    settings = {name: Setting(name, value, SettingSource.LOG, "", 0) for name, value in values.items()}
+    changed = LaunchConfiguration(
+        environment={**launch.environment, **settings},
+        logged={key: value for key, value in launch.logged.items() if key not in {name.lower() for name in values}},
+        command=launch.command,
+        commands=launch.commands,
+    )
+    return replace(submission, launch=changed, logs=())
 
 
 @lru_cache(maxsize=16)

@@ -9,8 +9,9 @@ import pytest
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.options import ProbeOptions
-from auditor.probe.latent import latent_findings, switches_off, with_switch
+from auditor.probe.latent import latent_findings, switches_off
 from auditor.submission import Submission, read_submission
+from auditor.submission.switches import switched
 
 _SCRIPT = """
 import os
@@ -42,7 +43,7 @@ def test_switches_of_mechanisms_that_are_off_by_default_or_by_the_launch(submiss
 
 def test_a_switch_is_on_whatever_command_and_logs_say(submission: Submission) -> None:
     for name in ("SLOT_ENABLED", "TTT_ENABLED"):
-        changed = with_switch(submission, name)
+        changed = switched(submission, {name: "1"})
         setting = changed.launch.find(name)
         assert setting is not None
         assert setting.value == "1"
