@@ -49,8 +49,11 @@ def engaged_mechanisms(expected: Sequence[str], measured: Sequence[Measured]) ->
     """Those of the expected mechanisms that were seen to move scores.
 
     State that is carried along shows by itself. What is fitted to a window and forgotten shows only where the run
-    printed the scores without it, too.
+    printed the scores without it, too. A leak is the work of the mechanism where only one is expected.
     """
     carries = any(item.carried > ENGAGED for item in measured)
     differs = any(item.differing > ENGAGED for item in measured)
-    return tuple(name for name in expected if (carries if name in _CARRIES else differs) or (carries and differs))
+    leaks = len(expected) == 1 and any(item.leaks for item in measured)
+    return tuple(
+        name for name in expected if leaks or (carries if name in _CARRIES else differs) or (carries and differs)
+    )

@@ -11,6 +11,7 @@ from toy_scorers import DESIGN, Scorer
 
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.probe.conclude import covered
+from auditor.probe.engagement import FITTING, TRAINING, engaged_mechanisms
 from auditor.probe.evidence import EvidenceError, counter_example, read_evidence, write_evidence
 from auditor.probe.experiments import Experiments, Session
 from auditor.probe.failure import failures_of
@@ -196,3 +197,10 @@ def test_a_pass_says_what_it_did_not_show() -> None:
     assert "oracle-min-nll" in covered(passed, ["oracle-min-nll"]).coverage.reason
     assert covered(replace(passed, expected=("n-gram statistics",))).coverage.reason == "not engaged: n-gram statistics"
     assert not covered(Experiments("the script does not load")).coverage.ran
+
+
+def test_a_leak_is_the_work_of_the_one_mechanism_that_is_expected() -> None:
+    (leaking,) = (session.main for session in experiments(toy.slot).sessions)
+    assert isinstance(leaking, Measured)
+    assert engaged_mechanisms([FITTING], [leaking]) == (FITTING,)
+    assert engaged_mechanisms([TRAINING, FITTING], [leaking]) == ()
