@@ -98,6 +98,12 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite(r"\buse_fused\s*=\s*True\b", "use_fused = False", "a kernel that only a GPU runs"),
     Rewrite(r"(\bstride\s*(?::\s*int)?\s*=\s*)(?:32|64|96|128|256|512)\b", rf"\g<1>{STRIDE}", "stride of windows"),
     Rewrite(r"(\bchunk_tokens\s*(?::\s*int)?\s*=\s*)\d[\d_]{3,}\b", rf"\g<1>{CHUNK}", "tokens of a chunk"),
+    Rewrite(
+        r"(\b(?:num_seqs|num_batches|n_samples|num_samples)\s*(?::\s*int)?\s*=\s*)\d{2,}\b",
+        r"\g<1>2",
+        "sequences of a calibration, which some scripts generate token by token",
+    ),
+    Rewrite(r"(\bseq_len\s*(?::\s*int)?\s*=\s*)(?:512|1024|2048|4096)\b", rf"\g<1>{SEQUENCE}", "tokens of a sequence"),
 )
 """Literals that no environment variable reaches."""
 

@@ -72,6 +72,15 @@ def test_stress_names_what_it_alters(folder: Path) -> None:
     assert [item.after for item in plain.altered] == ["stride=16"]
 
 
+def test_a_calibration_that_is_generated_token_by_token_is_shortened(folder: Path) -> None:
+    (folder / "helpers.py").write_text(
+        "def calibrate(model, num_seqs=64, seq_len: int = 2048): ...\n"
+        "def collect(loader, num_batches=256, train_seq_len=2048, num_seqs_seen=1): ...\n"
+    )
+    altered = [item for item in setup_for(read_submission(folder)).altered if item.file == "helpers.py"]
+    assert sorted(item.after for item in altered) == ["num_batches=2", "num_seqs=2", "seq_len: int = 64"]
+
+
 def test_flags_overrule(folder: Path) -> None:
     setup = setup_for(read_submission(folder), flags={"TTT_ENABLED": "0", "MODEL_DIM": "32"})
     assert (setup.environment["TTT_ENABLED"], setup.environment["MODEL_DIM"]) == ("0", "32")
