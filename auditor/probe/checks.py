@@ -193,8 +193,8 @@ def total_probability(
     total, candidates = float(np.exp(-base[entry])), 1
     for candidate, vector in substituted.items():
         moved = changed(base, vector)
-        if candidate == token or vector is None or moved is None or not moved <= reach:
-            continue
+        if candidate == token or vector is None or moved is None or not moved <= reach or vector[entry] == 0.0:
+            continue  # a loss of exactly zero is a token that is not scored
         total, candidates = total + float(np.exp(-vector[entry])), candidates + 1
     return Total(position, entry, total, candidates, float(np.exp(-base[entry])))
 

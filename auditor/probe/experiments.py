@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from auditor.claim import claimed_labels
 from auditor.options import ProbeOptions
 from auditor.probe.design import (
     Change,
@@ -20,6 +19,7 @@ from auditor.probe.design import (
 from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
 from auditor.probe.failure import Failure, failures_of
 from auditor.probe.kinds import RULES, Kind
+from auditor.probe.labels import score_labels
 from auditor.probe.measure import Measured, measure
 from auditor.probe.plan import Setup
 from auditor.probe.record import ENDED, ForkedCall, Recording
@@ -34,6 +34,9 @@ _FIRST = 0.7
 """Share of the budget for the documented settings; the rest is for small tables."""
 _MIDDLE, _LAST = 0, 1
 """Places among the tested positions: in the third window, and the last token."""
+_BYTEWISE = "byte-mixture-not-token-normalised"
+"""Traced, the last token is tested first: a word begins there, so what a model of bytes expects is two tokens, one the
+beginning of the other."""
 _SPECIAL = 3
 """Tokens that a sum may lack: the marks of documents and of what is unknown."""
 _MOST_LOADS = 3
@@ -108,20 +111,19 @@ def run_experiments(audited: Audited, options: ProbeOptions, traced: Collection[
         traced: rules that the static half traced: what they predict is tried first.
     """
     try:
-        return _run(
-            audited, options, frozenset(kind for kind, rules in RULES.items() if not set(rules).isdisjoint(traced))
-        )
+        return _run(audited, options, frozenset(traced))
     except SandboxUnavailable as error:
         return Experiments(str(error))
     except ProbeError as error:
         return Experiments(f"the experiments broke off: {error}")
 
 
-def _run(audited: Audited, options: ProbeOptions, predicted: frozenset[Kind]) -> Experiments:
+def _run(audited: Audited, options: ProbeOptions, traced: frozenset[str]) -> Experiments:
     expected = expected_mechanisms(audited)
+    predicted = {kind for kind, rules in RULES.items() if not traced.isdisjoint(rules)}
     plan = _Plan(audited, options, setup_for(audited.submission), setup_for(audited.submission, stress=True))
     if predicted == {Kind.EXCESS}:
-        plan.sum_at(_MIDDLE)
+        plan.sum_at(_LAST if _BYTEWISE in traced else _MIDDLE)
     if not plan.failures:
         plan.run_whole()
         if Kind.EXCESS in predicted and plan.failures:  # a leak: only the last token's sum is evidence then
@@ -190,7 +192,7 @@ def run_session(
     Runs through the whole ``main`` come first. Only where they end and show no leak is a scorer forked: among the calls
     of the run that repeats the first, or, when it is part of ``main``, where that loads the stream.
     """
-    design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
+    design, labels = make_design(setup.vocabulary, setup.sequence), score_labels(audited)
     runner = _Runner(audited, setup, options, design, budget, labels)
     first = leak_changes(design)
     changes = call_changes(design, design.positions[:positions])
@@ -212,7 +214,7 @@ def run_sums(
 
     Whether the scores leak is seen in the forked scorer only.
     """
-    design, labels = make_design(setup.vocabulary, setup.sequence), claimed_labels(audited)
+    design, labels = make_design(setup.vocabulary, setup.sequence), score_labels(audited)
     runner = _Runner(audited, setup, options, design, budget, labels)
     tested = design.positions if places is None else [design.positions[place] for place in places]
     changes = call_changes(design, tested)

@@ -67,6 +67,7 @@ def decode(value: Mapping[str, Any]) -> Job:
     setup: dict[str, Any] = {}
     for name, item in value["setup"].items():
         setup[name] = tuple(item) if isinstance(item, list) else item
+    setup |= {"accumulators": tuple((function, variable) for function, variable in setup["accumulators"])}
     setup |= {"rewrites": tuple(Rewrite(*each) for each in setup["rewrites"]), "documented": frozenset()}
     return Job(
         root=value["root"],

@@ -21,7 +21,7 @@ from auditor.probe.record import Event, Recording, Site
 
 Vector = npt.NDArray[np.float64]
 
-_NUMBER = re.compile(r"(val_loss|loss|nll|val_bpb|bpb)[\"']?\s*[:=]\s*(\d+\.\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"(val_loss|loss|nll|val_bpb|bpb|\bmix)[\"']?\s*[:=]\s*(\d+\.\d+)", re.IGNORECASE)
 _OF_TRAINING = re.compile(r"train_loss|\btrain\b|step[:\s=]\s*\d+/\d+", re.IGNORECASE)
 _OTHER = re.compile(r"gain|delta|improve|diff|gap", re.IGNORECASE)
 """Lines about the difference of two scores."""
@@ -38,7 +38,7 @@ class Claim:
     """A score that a run claimed.
 
     Attributes:
-        label: the words before it; for a returned number its place, such as ``"returned[0]"``.
+        label: the words before it, and its own name; for a returned number its place, such as ``"returned[0]"``.
         loss: nats per token; None when only bits per byte were printed.
         bpb: bits per byte; None when they were not printed.
         digits: decimals of what was printed; None for a returned float.
@@ -69,7 +69,8 @@ class Match:
 
     Attributes:
         parts: sites, each with a range of indices among its events.
-        divisor: what their total was divided by: ``entries``, ``nonzero`` (padding left out) or ``targets``.
+        divisor: what their total was divided by: ``entries``, ``nonzero`` (padding left out), ``targets``; ``bytes``
+            counted by ``denominator``; ``bits``, for entries that are single bytes' losses in bits, and ``nats``.
         claim: what they made.
         denominator: for a claim in bits per byte only, the part that counts the bytes.
     """
@@ -84,6 +85,11 @@ class Match:
         """Where the first of them was made."""
         return self.parts[0][0]
 
+    @property
+    def is_bytewise(self) -> bool:
+        """Whether each entry is the loss of a byte."""
+        return self.divisor in _PER_BYTE
+
 
 def claims(recording: Recording) -> tuple[Claim, ...]:
     """Scores that the run printed, in order, then those that the probed call returned."""
@@ -91,11 +97,11 @@ def claims(recording: Recording) -> tuple[Claim, ...]:
     for line in recording.lines:
         found = {key.lower(): text for key, text in _NUMBER.findall(line.text)}
         loss = next((found[key] for key in ("val_loss", "loss", "nll") if key in found), None)
-        bpb = next((found[key] for key in ("val_bpb", "bpb") if key in found), None)
+        bpb = next((found[key] for key in ("val_bpb", "bpb", "mix") if key in found), None)
         shown = loss or bpb
         if shown is None or (_OF_TRAINING.search(line.text) and "val" not in line.text) or _OTHER.search(line.text):
             continue
-        label = line.text.strip()[: max(_NUMBER.search(line.text).start(), 0)].strip(" :=|,")  # type: ignore[union-attr]
+        label = line.text[: max(_NUMBER.search(line.text).end(1), 0)].strip(" :=|,")  # type: ignore[union-attr]
         printed.append(Claim(label, _number(loss), _number(bpb), len(shown.partition(".")[2]), line.order))
     end = 1 + max((event.order for event in recording.events), default=0)
     returned = [
@@ -118,9 +124,11 @@ def find_matches(recording: Recording, claim: Claim, targets: int) -> tuple[Matc
         claim: one of :func:`claims`.
         targets: N, tokens of the stream that are predicted.
     """
-    found = []
     by_site = _events_by_site(recording, claim.order)
-    if claim.loss is not None:
+    found = [] if claim.bpb is None else list(_bytewise_matches(by_site, claim, targets))
+    if found:
+        pass  # the bits per byte are another score than the loss beside them
+    elif claim.loss is not None:
         for site, events in by_site.items():
             found += [
                 (rank, Match(((site, range(first, len(events))),), divisor, claim))
@@ -165,7 +173,10 @@ def entries(recording: Recording, match: Match) -> Vector | None:
     None when this run made other reductions: its score has another shape.
     """
     chosen = _chosen(recording, match.parts)
-    return None if chosen is None else np.concatenate(chosen)
+    if chosen is None:
+        return None
+    vector = np.concatenate(chosen)
+    return np.abs(vector) / _PER_BYTE[match.divisor] * math.log(2.0) if match.is_bytewise else vector
 
 
 def sizes(recording: Recording, match: Match) -> tuple[int, ...]:
@@ -189,7 +200,7 @@ def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording,
     if len(there) != len(every):
         return True
     corresponding = there[every.index(claim)]
-    value = corresponding.loss if claim.loss is not None else corresponding.bpb
+    value = corresponding.bpb if match.is_bytewise or claim.loss is None else corresponding.loss
     vector = entries(other, match)
     if vector is None or value is None:
         return True
@@ -201,6 +212,8 @@ def _divisor(match: Match, recording: Recording, vector: Vector, targets: int) -
     if match.denominator is not None:
         counts = _chosen(recording, (match.denominator,)) or []
         return math.log(2.0) * sum(float(values.sum()) for values in counts)
+    if match.is_bytewise:
+        return math.log(2.0) * vector.size
     return {"entries": vector.size, "nonzero": int(np.count_nonzero(vector)), "targets": targets}[match.divisor]
 
 
@@ -230,6 +243,23 @@ def _windows(events: Sequence[Event], value: float, tolerance: float, targets: i
                 yield (abs(count - targets), abs(size - targets), _unlikely(events[first].site)), first, divisor
 
 
+_PER_BYTE = {"bits": 1.0, "nats": math.log(2.0)}
+"""What a loss in bits is multiplied by to be in the unit."""
+_FEWEST_DIGITS = 5
+"""Decimals of a printed score that a mean of this many candidates does not meet by chance."""
+
+
+def _bytewise_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) -> Iterator[tuple[Rank, Match]]:
+    """Reductions of losses byte by byte, whose mean is the bits per byte that were claimed."""
+    if claim.digits is not None and claim.digits < _FEWEST_DIGITS:
+        return
+    for site, events in by_site.items():
+        for first, total, size, _ in _totals(events, targets):
+            for unit, scale in _PER_BYTE.items():
+                if size > targets and abs(abs(total) / scale / size - (claim.bpb or 0.0)) <= claim.tolerance:
+                    yield (-float(size),), Match(((site, range(first, len(events))),), unit, claim)
+
+
 def _partial_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) -> Iterator[tuple[Rank, Match]]:
     """Reductions of several stretches of the run, whose mean is the loss that was claimed."""
     for parts, total in (*partial_sums(by_site), *replaced_starts(by_site)):
@@ -251,18 +281,19 @@ def _unlikely(site: Site) -> float:
 def _byte_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) -> Iterator[tuple[Rank, Match]]:
     """Pairs of sites whose totals divide to bits per byte: losses over counts of bytes, event by event."""
     suffixes = {site: list(_totals(events, targets)) for site, events in by_site.items()}
+    counts: dict[int, list[tuple[Site, int, float]]] = {}
+    for site, bottoms in suffixes.items():
+        for below, count, number, integral in bottoms:
+            if integral and count > 0:
+                counts.setdefault(number, []).append((site, below, count))
     for site, tops in suffixes.items():
-        for other, bottoms in suffixes.items():
-            if other == site:
-                continue
-            for first, total, size, _ in tops:
-                for below, count, number, integral in bottoms:
-                    if not integral or number != size or count <= 0:
-                        continue
-                    if abs(total / (math.log(2.0) * count) - (claim.bpb or 0.0)) <= claim.tolerance:
-                        rank = (abs(size - targets), _unlikely(site))
-                        part, count_part = ((s, range(f, len(by_site[s]))) for s, f in ((site, first), (other, below)))
-                        yield rank, Match((part,), "bytes", claim, count_part)
+        for first, total, size, _ in tops:
+            for other, below, count in counts.get(size, ()):
+                if other == site or abs(total / (math.log(2.0) * count) - (claim.bpb or 0.0)) > claim.tolerance:
+                    continue
+                rank = (abs(size - targets), _unlikely(site))
+                part, count_part = ((s, range(f, len(by_site[s]))) for s, f in ((site, first), (other, below)))
+                yield rank, Match((part,), "bytes", claim, count_part)
 
 
 def _totals(events: Sequence[Event], targets: int) -> Iterator[tuple[int, float, int, bool]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.probe.bytewise import by_token, in_stream_order
 from auditor.probe.checks import (
     REPEATS,
     Shift,
@@ -109,6 +110,12 @@ def measure(
     if match is None:
         return "no recorded reduction makes the printed score"
     vectors = {change: entries(recording, match) for change, recording in whole.items()}
+    if match.is_bytewise:
+        streams = {change: design.apply(change) for change in vectors}
+        tokenwise = by_token(vectors, streams, design.vocabulary)
+        if tokenwise is None or not in_stream_order(tokenwise):
+            return "which of the losses per byte are which token's could not be found out"
+        vectors = tokenwise
     reference = vectors[Change("base")]
     if reference is None:  # a match was read from the base run
         raise ValueError("the base run lost its own score")
@@ -129,7 +136,7 @@ def measure(
         moved_artifacts=moved_artifacts(base, repeat, [r for c, r in whole.items() if c.position]),
         single=tuple((change, found) for change, found in shifts.items() if change.kind == "substitute"),
         trained=_trained(reference, vectors, whole),
-        reordered=_is_reordered(reference, vectors, design, sizes(base, match)),
+        reordered=not match.is_bytewise and _is_reordered(reference, vectors, design, sizes(base, match)),
         entrance=entrance(base, whole[last]) if (last := Change("rewrite", design.targets)) in whole else None,
         executions=len(whole),
     )

@@ -89,6 +89,7 @@ class Setup:
         distributed: set RANK and WORLD_SIZE as torchrun does.
         cuda: tensors tell the submission that they are on CUDA.
         preload: installed modules that the script imports, to be loaded once.
+        accumulators: variables that a top-level function adds numbers up in, as (function, variable).
         datasets: names of data folders that the script knows.
         tokenizers: names of tokenizer files that the script knows.
     """
@@ -107,5 +108,6 @@ class Setup:
     distributed: bool = True
     cuda: bool = True
     preload: tuple[str, ...] = ()
+    accumulators: tuple[tuple[str, str], ...] = ()
     datasets: tuple[str, ...] = ()
     tokenizers: tuple[str, ...] = ()

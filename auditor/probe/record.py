@@ -27,7 +27,7 @@ class Site:
 
     Attributes:
         kind: ``sum`` (torch, sum or mean), ``cross-entropy`` (recomputed without reduction), ``numpy`` (sum or mean),
-            ``accumulate`` (added onto a 0-dimensional float64 tensor).
+            ``accumulate`` (added onto a 0-dimensional float64 tensor), ``plain`` (added onto a variable of Python's).
         file: base name of the file; ``<packed>`` for code that was unpacked and executed.
         function: name of the function.
         line: 1-based.

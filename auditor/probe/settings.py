@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from auditor.probe.accumulators import accumulators_of
 from auditor.probe.plan import Alteration, Rewrite, Setup
 from auditor.probe.sizes import REWRITES, STRESS_REWRITES, may_set, toy_value
 from auditor.submission import Setting, SettingSource, Source, Submission, UnparsableSourceError
@@ -52,6 +53,7 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
         altered=tuple(_alterations(sources, rewrites)),
         sidecar=any("val_bytes" in text for text in texts),
         preload=tuple(_preload(submission, sources)),
+        accumulators=tuple(accumulators_of(sources)),
         datasets=_names(_DATASET, texts),
         tokenizers=_names(_TOKENIZER, texts),
     )

@@ -23,7 +23,9 @@ from auditor.probe.inside.children import End, fork, run_forked
 from auditor.probe.inside.holders import Holder, holders, overwrite
 from auditor.probe.inside.reporting import Report, attempt, settle
 from auditor.probe.inside.workplace import Snapshot, Workplace
+from auditor.probe.match import claims
 from auditor.probe.plan import Stream
+from auditor.probe.wire import unpack
 from auditor.sandbox.blob import read_blob
 
 _NEVER = re.compile(
@@ -150,11 +152,12 @@ class Forks:
         return "forked"
 
     def _outcome(self, path: Path) -> Outcome:
-        """What the call returned with the stream that the run has loaded."""
-        returned = np.asarray(read_blob(path)[1]["returned"], np.float64)
-        if not len(returned):
+        """What the call returned, or printed, with the stream that the run has loaded."""
+        recording = unpack(*read_blob(path))
+        if not recording.returned:
             return "no number"
-        if self.wanted is None or np.any(np.abs(returned - self.wanted[0]) <= self.wanted[1]):
+        said = [number for claim in claims(recording) for number in (claim.loss, claim.bpb) if number is not None]
+        if self.wanted is None or any(abs(number - self.wanted[0]) <= self.wanted[1] for number in said):
             return "forked"
         return "other score"
 

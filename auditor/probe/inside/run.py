@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from auditor.probe.inside import output
+from auditor.probe.inside import accumulators, output
 from auditor.probe.inside.artifacts import ArtifactWatch, replace_in_memory
 from auditor.probe.inside.forking import Forks, floats
 from auditor.probe.inside.mode import Interception
@@ -108,6 +108,7 @@ class Run:
         _set_attributes(namespace, self.setup.attributes)
         if self.forks is not None:
             self.forks.wrap_functions(namespace)
+        accumulators.watch(namespace, _by_function(self.setup.accumulators))
         return floats(main())
 
 
@@ -124,6 +125,13 @@ def _find_main(loader: Loader, namespace: dict[str, Any]) -> tuple[dict[str, Any
     if not (TAP.events_since(0) and TAP.lines_since(0)):
         raise NoMainError
     return namespace, nothing
+
+
+def _by_function(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for function, variable in pairs:
+        found.setdefault(function, []).append(variable)
+    return found
 
 
 def _set_attributes(namespace: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:

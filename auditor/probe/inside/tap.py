@@ -50,7 +50,10 @@ class Tap:
         vector = values.astype(np.float64).reshape(-1)
         if not may_be_losses(vector):
             return
-        site = call_site(kind, 3)
+        self.event_at(call_site(kind, 3), vector)
+
+    def event_at(self, site: Site, vector: npt.NDArray[np.float64]) -> None:
+        """Record a reduction made at ``site``."""
         kept = self._sites.setdefault(site, _Kept(site))
         kept.add(vector, self.order)
         self.order += 1

@@ -1,0 +1,51 @@
+"""Under which name a run prints the score that the submission claims."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from auditor.claim import claimed_labels
+
+if TYPE_CHECKING:
+    from auditor.audited import Audited
+
+_PRINTED = re.compile(rb"(\w*(?:bpb|mix)\w*)[\"']?\s*[:=]\s*(\d+\.\d{4,})")
+_SAME = 6e-5
+"""Bits per byte: claims are quoted to four digits."""
+_MOST_BYTES = 4 << 20
+
+
+def score_labels(audited: Audited) -> frozenset[str]:
+    """Labels of the lines that print claimed scores; where none is known, the names of numbers that are the claim.
+
+    A mixture's score is often printed in a line of its own making, such as ``ppm_mix bytes=27048621 mix_bpb=0.9``, and
+    claimed as one run's or as the mean over the runs.
+    """
+    known = claimed_labels(audited)
+    metadata = audited.submission.metadata
+    if known or metadata is None:
+        return known
+    root = audited.submission.root
+    texts = [(root / run.name).read_bytes()[-_MOST_BYTES:] for run in audited.runs if (root / run.name).is_file()]
+    return names_of(metadata.claimed_bpb, [dict(_PRINTED.findall(text)) for text in texts])
+
+
+def names_of(claimed: Sequence[float], printed: Sequence[Mapping[bytes, bytes]]) -> frozenset[str]:
+    """Names under which the runs print a claimed number, or numbers whose mean is one.
+
+    Args:
+        claimed: bits per byte.
+        printed: of each run, the last number under each name.
+    """
+    found: dict[bytes, list[float]] = {}
+    for run in printed:
+        for name, number in run.items():
+            found.setdefault(name, []).append(float(number))
+    return frozenset(
+        name.decode("ascii", "replace")
+        for name, numbers in found.items()
+        for number in (*numbers, sum(numbers) / len(numbers))
+        if any(abs(number - claim) <= _SAME for claim in claimed)
+    )
