@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
-from auditor.submission.arithmetic import ImpliedBytes, implied_bytes
+from auditor.submission.arithmetic import ImpliedBytes, bytes_per_token, implied_bytes
 from rules._logs import log, runs
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ _ONCE = 'base_bytes[i] = len(piece[1:].encode("utf-8"))'
 _ADD = "counted += (has_space[target] & ~is_boundary[prev]).to(torch.float64)"
 
 
+def _counting_no_tokens(*score: float, vocabulary: int) -> dict[str, str]:
+    """A log without its number of validation tokens, and the command of the run."""
+    command = f"```bash\nVOCAB_SIZE={vocabulary} torchrun --nproc_per_node=8 train_gpt.py\n```\n"
+    return {**runs(log(*score, val_tokens=None)), "README.md": command}
+
+
 class BpbDenominator(Rule):
     """Honest byte accounting, from the arithmetic of the logs and the byte tables of the code."""
 
@@ -94,6 +100,11 @@ class BpbDenominator(Rule):
         Example("the log's numbers imply 186 MB of text", files=runs(log(1.42, 0.6823))),
         Example("three logs imply 178 MB", files=runs(*[log(2.0606, 1.0370, seed=s) for s in (1, 2, 3)])),
         Example("a table from a file, and no log", _FROM_FILE, expected=Status.SUSPECTED),
+        Example(
+            "3.25 bytes a token with the contest's tokenizer, in a log that counts no tokens",
+            files=_counting_no_tokens(1.9774, 0.8777, vocabulary=1024),
+            expected=Status.SUSPECTED,
+        ),
     )
     good = (
         Example("a table from a file, and a log whose arithmetic is right", _FROM_FILE, runs(log())),
@@ -105,6 +116,16 @@ class BpbDenominator(Rule):
         ),
         Example("the log's numbers imply the text there is", files=runs(log())),
         Example("fewer bytes than the text has hurt only the author", files=runs(log(2.0606, 1.2231))),
+        Example(
+            "as many bytes a token as the contest's tokenizer has, in a log that counts no tokens",
+            _TABLE.format(byte=1, line=_ONCE, accumulate=_ADD),
+            files=_counting_no_tokens(vocabulary=1024),
+        ),
+        Example(
+            "more bytes a token with a larger vocabulary",
+            _TABLE.format(byte=1, line=_ONCE, accumulate=_ADD),
+            files=_counting_no_tokens(1.9774, 0.8777, vocabulary=4096),
+        ),
     )
 
     def check(self, audited: Audited) -> RuleResult:
@@ -131,6 +152,7 @@ class BpbDenominator(Rule):
 
             loaded = tables_from_files(audited.submission)
             in_logs = [Finding("bytes per token come from a file", step.file, step.line, (step,)) for step in loaded]
+            in_logs += _too_dense(audited)
         result = self.judge(in_logs, Status.SUSPECTED, facts)
         return result if implied else self.unless_unread(audited, result)
 
@@ -154,6 +176,29 @@ def _implied(audited: Audited) -> Iterator[ImpliedBytes]:
             found = implied_bytes(run.final_score, counts.pop())
             if found is not None:
                 yield found
+
+
+def _too_dense(audited: Audited) -> Iterator[Finding]:
+    """Runs whose log counts no tokens, and credits each more bytes than the contest's tokenizer of that size gives it.
+
+    Another tokenizer with as many pieces may be denser, so this is a question.
+    """
+    vocabulary = audited.submission.launch.find("VOCAB_SIZE")
+    pieces = vocabulary.value.strip() if vocabulary is not None else ""
+    densities = [
+        item.credited_bytes / item.targets
+        for item in audited.contest.validation.tokenizations
+        if item.credited_bytes and pieces == str(item.vocab_size)
+    ]
+    for run in audited.runs if densities else ():
+        score = run.final_score
+        density = bytes_per_token(score) if score is not None and not run.val_tokens else None
+        if score is not None and density is not None and density > _CERTAIN * max(densities):
+            message = (
+                f"loss and score imply {density:.3f} bytes per token; "
+                f"the contest's tokenizer with {pieces} pieces has {max(densities):.3f}"
+            )
+            yield Finding(message, score.file, score.line)
 
 
 def _same_density(implied: ImpliedBytes, audited: Audited) -> bool:

@@ -74,6 +74,20 @@ def same_token(a: Provenance, b: Provenance) -> bool:
     return bool((a.flags | b.flags) & NLL and scored(a) & scored(b))
 
 
+def earlier_choices_dropped(lattice: Lattice, prov: Provenance, target: Provenance) -> Provenance:
+    """A distribution over ``target``, without the choices between scores of other tokens that went into it.
+
+    What a model makes of the scores of earlier tokens, their minimum for one, is a feature like any other; a choice
+    between two scores of the target itself decides after the fact.
+    """
+    if not any(fact.kind == "oracle" for fact in prov.facts):
+        return prov
+    scores = positions(prov, "gold", "count")
+    if any(token.position.minus(score) == 0 for token in target.tokens for score in scores):
+        return prov
+    return lattice.change(prov, facts=frozenset(fact for fact in prov.facts if fact.kind != "oracle"))
+
+
 def leaks(prov: Provenance, site: Site) -> list[Fact]:
     """What a finished score shows: a token that it depends on and that is not earlier than the token it scores.
 

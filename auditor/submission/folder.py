@@ -197,8 +197,10 @@ def kind_of(name: str) -> FileKind:  # noqa: PLR0911 - one question after anothe
         return _PLAIN_SUFFIXES[suffix]
     if suffix in NATIVE_SUFFIXES:
         return FileKind.NATIVE
-    # The contest names logs by *log*.txt and train*.txt; people also ship seed_42.txt and run1.out.
-    if suffix in {".txt", ".out", ".stdout"} and any(word in lower for word in ("log", "train", "seed", "run", "eval")):
+    # The contest names logs by *log*.txt and train*.txt; people also ship seed_42.txt, run1.out and logs/h100.txt.
+    if suffix in {".txt", ".out", ".stdout"} and (
+        any(word in lower for word in ("log", "train", "seed", "run", "eval")) or "log" in str(path.parent).lower()
+    ):
         return FileKind.LOG
     if suffix in _TOKENIZER_SUFFIXES or (suffix in {".json", ".py"} and "tokenizer" in lower):
         return FileKind.TOKENIZER

@@ -61,6 +61,14 @@ nll = -torch.log(torch.where(after, gold.exp() ** 0.9, gold.exp()))
         "oracle_choices",
         "nll = torch.stack([-torch.log((1 - a) * gold.exp() + a * other.exp()) for a in (0.0, 0.5, 1.0)]).amin(0)",
     ),
+    "the logits that give the better score": (
+        "oracle_choices",
+        """
+wins = (other > gold)[:, None]
+z = torch.where(wins, logits.reshape(-1, h.vocab) / 1.2, logits.reshape(-1, h.vocab))
+nll = F.cross_entropy(z, y.reshape(-1), reduction="none")
+""",
+    ),
     "the better one under a mask": (
         "oracle_choices",
         """
@@ -136,6 +144,21 @@ nll = -(m + torch.log(torch.exp(a - m) + torch.exp(b - m)))
 a, b = gold + math.log(0.7), other + math.log(0.3)
 high, low = torch.maximum(a, b), torch.minimum(a, b)
 nll = -(high + torch.log1p(torch.exp(low - high)))
+""",
+    "targets as inputs, moved by one behind a first state": """
+first = torch.zeros(y.size(0), 1, 512)
+moved = torch.cat((first, model.tok_emb(y)[:, :-1]), dim=1)
+nll = F.cross_entropy(model.head(moved).reshape(-1, h.vocab), y.reshape(-1), reduction="none")
+""",
+    "targets as inputs, moved by one behind a first token": """
+moved = torch.cat((torch.full((y.size(0), 1), 1), y[:, :-1]), dim=1)
+nll = F.cross_entropy(model.logits(moved)[0], y[0], reduction="none")
+""",
+    "the smaller of two earlier losses is a feature": """
+worse = torch.minimum(-gold, -other)
+energy = torch.cat((torch.zeros(1, 1), worse[None, :-1]), dim=1)
+z = logits * (1 + energy[..., None])
+nll = F.cross_entropy(z.reshape(-1, h.vocab), y.reshape(-1), reduction="none")
 """,
     "a bias that learns after the score": """
 nll = F.cross_entropy(logits.reshape(-1, h.vocab) + BIAS, y.reshape(-1), reduction="none")

@@ -18,7 +18,8 @@ def _cross_entropy(call: LibraryCall) -> Value | None:
     if logits is None or target is None:
         return None
     index = engine.deep(target)
-    prov = engine.lattice.union(uses.gated(engine.lattice, engine.deep(logits)), index)
+    before = uses.earlier_choices_dropped(engine.lattice, engine.deep(logits), index)
+    prov = engine.lattice.union(uses.gated(engine.lattice, before), index)
     prov = engine.picked(prov, index)
     none = call.constant(99, "reduction") == "none"
     flags = (prov.flags | P.NLL | (0 if none else P.SUMMED)) & ~(P.PROBABILITY | P.LOG_PROBABILITY)
@@ -48,7 +49,8 @@ def _gather(call: LibraryCall) -> Value | None:
 def gold(call: LibraryCall, source: Value, index: Value) -> Value:
     """Gather from a full distribution at given tokens."""
     engine = call.engine
-    prov = engine.lattice.union(engine.deep(source), engine.deep(index))
+    before = uses.earlier_choices_dropped(engine.lattice, engine.deep(source), engine.deep(index))
+    prov = engine.lattice.union(before, engine.deep(index))
     flags = prov.flags
     if index.prov.flags & P.VAL:
         flags = (flags | P.NLL) & ~(P.PROBABILITY | P.LOG_PROBABILITY)

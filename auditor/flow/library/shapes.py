@@ -8,6 +8,7 @@ from auditor.flow.affine import Affine
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.creation import from_data
 from auditor.flow.library.default import default
+from auditor.flow.provenance import Provenance
 from auditor.flow.values import Array, Const, Instance, Seq, Top, Tuple, Union, Value
 
 _VIEWS = {
@@ -101,6 +102,8 @@ def _cat(call: LibraryCall) -> Value | None:
     if call.name in {"stack", "vstack"}:
         ndim = ndim + 1 if ndim is not None else None
     items = engine.known_items(value)
+    if items is not None and _moves(call, items, ndim):
+        prov = _further(call, prov)
     start = element.start if isinstance(element, Array) and (items is None or len(items) == 1) else None
     result = Array(prov, start, ndim)
     if isinstance(element, Array):
@@ -108,6 +111,35 @@ def _cat(call: LibraryCall) -> Value | None:
     if call.name in {"stack", "vstack"} and _alternatives(items, element):
         result.prov = engine.lattice.flagged(prov, P.ALTERNATIVES)
     return result
+
+
+def _moves(call: LibraryCall, items: list[Value], ndim: int | None) -> bool:
+    """Whether something of another origin is put before the tokens, as in ``cat((bos, x[:, :-1]), dim=1)``.
+
+    Along the last axis computed features are laid side by side, and along the first one rows of a batch.
+    """
+    if call.name in {"stack", "vstack", "column_stack"} or len(items) < 2:
+        return False
+    first, *rest = [call.engine.deep(item) for item in items]
+    if first.tokens or first.uses:
+        return False
+    axis = call.constant(1, "dim", "axis")
+    if any(prov.tokens for prov in rest):
+        return ndim == 1 if axis in {None, 0} else isinstance(axis, int)
+    return isinstance(axis, int) and axis not in {0, -1} and any(prov.uses for prov in rest)
+
+
+def _further(call: LibraryCall, prov: Provenance) -> Provenance:
+    """The same content at later places, by a number that is not known: each place holds an earlier token's."""
+    lattice = call.engine.lattice
+    distance = call.engine.numbers.of(("further", lattice.site))
+    tokens = [(token, token.position.plus(distance, -1)) for token in prov.tokens]
+    used = [(use, use.position.plus(distance, -1)) for use in prov.uses]
+    return lattice.change(
+        prov,
+        tokens=frozenset(token._replace(position=at) for token, at in tokens if at is not None),
+        uses=frozenset(use._replace(position=at) for use, at in used if at is not None),
+    )
 
 
 def _alternatives(items: list[Value] | None, element: Value) -> bool:
