@@ -38,6 +38,8 @@ class Arrays(Learning):
             reading = False
         prov = lattice.union(array.prov, index_prov)
         low, high, sliced = (ZERO, None, False) if selects else self.shift(array, index)
+        if not sliced and low is not None and not low.terms and low.const < 0:
+            low = None  # counted from an end whose place is not known
         if reading and index_prov.flags & P.VAL:
             prov = self.read_table(array, index, prov)
         elif reading and index_prov.flags & P.BYTES and not array.prov.flags & P.BYTES:
@@ -78,9 +80,7 @@ class Arrays(Learning):
             else:
                 last = index.items[-1] if index.items else None
         if isinstance(last, Slice):
-            low = ZERO if last.lower is None else self.affine(last.lower)
-            if isinstance(last.lower, Const) and isinstance(last.lower.value, int) and last.lower.value < 0:
-                low = None
+            low = ZERO if last.lower is None else None if _from_the_end(last.lower) else self.affine(last.lower)
             return low, self.affine(last.upper) if last.upper is not None else None, True
         if last is None or (not isinstance(index, Tuple) and array.ndim is not None and array.ndim > 1):
             return ZERO, None, False
@@ -111,12 +111,12 @@ class Arrays(Learning):
         return Array(self.lattice.change(array.prov, tokens=tokens), None, 2 if sliced else 1)
 
     def _moved_uses(self, prov: Provenance, low: Affine | None, index: Value) -> frozenset[P.Use]:
-        if prov.flags & P.WEIGHTS and not prov.flags & P.NLL:
+        if prov.flags & P.WEIGHTS and not uses.positions(prov, "gold", "count"):
             return prov.uses  # the last axis of activations is no time axis
 
         def move(position: Affine) -> Affine:
             if low is None:
-                return self.numbers.of(("at", position, id(index)))
+                return self.numbers.of(("at", position, index))
             return position.plus(low) or self.numbers.of(("at", position, low))
 
         return uses.moved(prov.uses, move)
@@ -126,7 +126,7 @@ class Arrays(Learning):
         moved = set()
         for token in prov.tokens:
             if low is None:
-                position = self.numbers.of(("at", token.position, id(index)))
+                position = self.numbers.of(("at", token.position, index))
             else:
                 position = token.position.plus(low) or self.numbers.of(("at", token.position, low))
             moved.add(Token(position, token.reduced, site if prov.flags & P.STREAM else token.site))
@@ -182,3 +182,7 @@ class Arrays(Learning):
         if not prov.regions and not prov.flags & P.VAL:
             return prov
         return self.lattice.make(prov.flags & ~(P.VAL | P.HASHED | P.STREAM), prov.deps, (), prov.marks, prov.facts)
+
+
+def _from_the_end(bound: Value) -> bool:
+    return isinstance(bound, Const) and isinstance(bound.value, int) and bound.value < 0

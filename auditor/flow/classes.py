@@ -150,7 +150,7 @@ class Classes(Expressions):
         getter = self.find(value.cls, "__getitem__")
         if getter is None:
             return value
-        element = self.call(getter, [value, Top(self.lattice.none, self.numbers.of(("any", id(value))))], {})
+        element = self.call(getter, [value, Top(self.lattice.none, self.numbers.of(("any", value)))], {})
         return Seq(None, element, self.lattice.none)
 
 

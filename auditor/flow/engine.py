@@ -437,7 +437,7 @@ class Engine:
             view = Array(value.prov, None, value.ndim - 1 if value.ndim else None, value, value.role)
             view.span = value.span
             return view
-        return Top(value.prov, self.numbers.of(("any", id(value))))
+        return Top(value.prov, self.numbers.of(("any", value)))
 
 
 def names_validation(value: Value) -> bool:

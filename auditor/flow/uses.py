@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from auditor.flow.affine import Affine
 from auditor.flow.provenance import NLL, Fact, Lattice, Provenance, Site, Use
 
+_CHOICES = frozenset({"oracle", "oracle-difference"})
 INSIDE = frozenset({"gated", "felt"})
 """Kinds that are part of a number."""
 _SEEN = {
@@ -80,12 +81,12 @@ def earlier_choices_dropped(lattice: Lattice, prov: Provenance, target: Provenan
     What a model makes of the scores of earlier tokens, their minimum for one, is a feature like any other; a choice
     between two scores of the target itself decides after the fact.
     """
-    if not any(fact.kind == "oracle" for fact in prov.facts):
+    if not any(fact.kind in _CHOICES for fact in prov.facts):
         return prov
     scores = positions(prov, "gold", "count")
     if any(token.position.minus(score) == 0 for token in target.tokens for score in scores):
         return prov
-    return lattice.change(prov, facts=frozenset(fact for fact in prov.facts if fact.kind != "oracle"))
+    return lattice.change(prov, facts=frozenset(fact for fact in prov.facts if fact.kind not in _CHOICES))
 
 
 def leaks(prov: Provenance, site: Site) -> list[Fact]:

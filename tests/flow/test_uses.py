@@ -69,6 +69,10 @@ z = torch.where(wins, logits.reshape(-1, h.vocab) / 1.2, logits.reshape(-1, h.vo
 nll = F.cross_entropy(z, y.reshape(-1), reduction="none")
 """,
     ),
+    "a mixture with the better score": (
+        "oracle_choices",
+        "nll = -torch.log(0.5 * torch.exp(torch.maximum(gold, other)) + 0.5 * gold.exp())",
+    ),
     "the better one under a mask": (
         "oracle_choices",
         """
@@ -146,8 +150,8 @@ high, low = torch.maximum(a, b), torch.minimum(a, b)
 nll = -(high + torch.log1p(torch.exp(low - high)))
 """,
     "targets as inputs, moved by one behind a first state": """
-first = torch.zeros(y.size(0), 1, 512)
-moved = torch.cat((first, model.tok_emb(y)[:, :-1]), dim=1)
+first = torch.zeros(y.size(0), 1, 64)
+moved = torch.cat((first, model.emb(y)[:, :-1]), dim=1)
 nll = F.cross_entropy(model.head(moved).reshape(-1, h.vocab), y.reshape(-1), reduction="none")
 """,
     "targets as inputs, moved by one behind a first token": """
@@ -159,6 +163,19 @@ worse = torch.minimum(-gold, -other)
 energy = torch.cat((torch.zeros(1, 1), worse[None, :-1]), dim=1)
 z = logits * (1 + energy[..., None])
 nll = F.cross_entropy(z.reshape(-1, h.vocab), y.reshape(-1), reduction="none")
+""",
+    "the larger score keeps a sum of exponentials in range": """
+m = torch.maximum(gold, other)
+nll = -(m + torch.log(0.5 * torch.exp(gold - m) + 0.5 * torch.exp(other - m)))
+""",
+    "a window that ends before its target": """
+inputs = torch.cat((part[:-2], torch.full((1,), 3)))
+nll = F.cross_entropy(model.logits(inputs[None])[:, -1], part[-2][None], reduction="none")
+""",
+    "halves of the features": """
+z = model.hidden(x)
+a, b = z[..., :32], z[..., 32:]
+nll = F.cross_entropy(model.head(torch.cat((-b, a), dim=-1)).reshape(-1, h.vocab), y.reshape(-1), reduction="none")
 """,
     "a bias that learns after the score": """
 nll = F.cross_entropy(logits.reshape(-1, h.vocab) + BIAS, y.reshape(-1), reduction="none")

@@ -135,10 +135,10 @@ class Auditing(Interpreter):
         if isinstance(owner, Top | Const) and name in {"parent", "name", "stem", "stdout", "returncode"}:
             return Top(self.lattice.flagged(owner.prov, 0, P.VAL))
         if isinstance(owner, Top) and name in _SHAPES:
-            return Top(self.lattice.none, self.numbers.of((name, owner.affine, id(owner))))
+            return Top(self.lattice.none, self.numbers.of((name, owner.affine, owner)))
         return Method(owner, name, self.lattice.none)
 
     def _shape(self, owner: Array, name: str) -> Value:
         self.keep(owner)
-        size = Top(self.lattice.none, self.numbers.of(("size", id(owner))))
+        size = Top(self.lattice.none, self.numbers.of(("size", owner)))
         return Seq(None, size, self.lattice.none) if name in {"shape", "strides"} else size

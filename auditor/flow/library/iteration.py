@@ -29,7 +29,7 @@ def _enumerate(call: LibraryCall) -> Value | None:
     if items is not None:
         return Seq([Tuple((engine.const(first + i), v), none) for i, v in enumerate(items)], None, none)
     engine.keep(value)
-    index = Top(none, engine.numbers.of(("enumerate", id(value))))
+    index = Top(none, engine.numbers.of(("enumerate", value)))
     return Seq(None, Tuple((index, engine.elements(value)), none), none)
 
 

@@ -78,7 +78,7 @@ def _size(call: LibraryCall) -> Value:
     value = call.args[0] if call.args else engine.nothing
     engine.keep(value)
     axis = call.constant(1, "dim")
-    return Top(engine.lattice.none, engine.numbers.of((call.name, axis if isinstance(axis, int) else None, id(value))))
+    return Top(engine.lattice.none, engine.numbers.of((call.name, axis if isinstance(axis, int) else None, value)))
 
 
 def _item(call: LibraryCall) -> Value:
