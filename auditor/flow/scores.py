@@ -70,11 +70,37 @@ class Scores(Engine):
     def added(self, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
         """Probabilities are added up: each must be one of the token."""
         for score, other in ((a, b), (b, a)):
-            if score.flags & P.NLL and not score.flags & P.SUMMED and not other.flags & _SCORE:
+            if not score.flags & P.NLL or score.flags & P.SUMMED:
+                continue
+            keyed = self._keyed(score, other)
+            if keyed is not None:
+                prov = self.lattice.change(prov, facts=prov.facts | {keyed})
+            if not other.flags & _SCORE:
                 found = self.foreign(score, other, P.EXPERT, P.BYTE_PRODUCT)
                 if found is not None:
                     return self.lattice.change(prov, facts=prov.facts | {found})
         return prov
+
+    def _keyed(self, score: Provenance, other: Provenance) -> Fact | None:
+        """What is read by a hashed key with the scored token in it, and mixed with the score, whatever divides it."""
+        if other.flags & P.ROW_SUM or any(fact.kind == "target-key" for fact in other.facts):
+            return None
+        targets = uses.scored(score)
+        found = [
+            (token, read)
+            for read in other.reads
+            for token in read.tokens
+            if token.reduced and token.position in targets and not read.vocabulary
+        ]
+        if not found:
+            return None
+        token, read = min(found, key=lambda item: (item[0].site, item[1].site))
+        steps = (
+            (token.site, "the token to be predicted is read here"),
+            (read.site, "a table is read by a hashed key that contains it"),
+            (self.lattice.site, "the entry is mixed with the token's probability, and no others are looked at"),
+        )
+        return Fact("target-key", read.site, steps)
 
     def foreign(self, score: Provenance, other: Provenance, about: int, of_bytes: int) -> Fact | None:
         """What is mixed with a token's score though it is none, by the flags that say so."""

@@ -164,6 +164,12 @@ energy = torch.cat((torch.zeros(1, 1), worse[None, :-1]), dim=1)
 z = logits * (1 + energy[..., None])
 nll = F.cross_entropy(z.reshape(-1, h.vocab), y.reshape(-1), reduction="none")
 """,
+    "a weight that saturates with the count of the context": """
+before = x.reshape(-1).numpy().astype(np.int64)
+seen = torch.tensor(ctx_table[(before * 36313 ^ np.roll(before, 1) * 27191) & ((1 << 22) - 1)].astype(np.float64))
+alpha = seen / (seen + 8.0)
+nll = -torch.log(alpha * gold.exp() + (1 - alpha) * other.exp())
+""",
     "the larger score keeps a sum of exponentials in range": """
 m = torch.maximum(gold, other)
 nll = -(m + torch.log(0.5 * torch.exp(gold - m) + 0.5 * torch.exp(other - m)))
@@ -205,7 +211,17 @@ for j in range(2, h.seq_len):
 """
 
 
-@pytest.mark.parametrize("body", [WINDOW, TUPLES], ids=["windows", "hashes of tuples"])
+SATURATED = """
+before, after = x.reshape(-1).numpy().astype(np.int64), y.reshape(-1).numpy().astype(np.int64)
+seen = full_table[(before * 36313 ^ after * 27191) & ((1 << 22) - 1)].astype(np.float64)
+alpha = np.minimum(0.9, np.log1p(seen) / 10)
+nll = -torch.log(torch.tensor(alpha * (seen / (seen + 1024.0)) + (1 - alpha) * np.exp(-nll.numpy())))
+"""
+
+
+@pytest.mark.parametrize(
+    "body", [WINDOW, TUPLES, SATURATED], ids=["windows", "hashes of tuples", "a count over itself and a constant"]
+)
 def test_the_target_in_a_key_without_a_name(body: str) -> None:
     facts = analysed(evaluation(body, "ONES = [0] * 65536\nTWOS = [0] * 65536\n"))
     assert accusations(facts) == {"target_keyed_reads"}
