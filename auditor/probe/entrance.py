@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from auditor.probe.checks import NOISE, REPEATS
-from auditor.probe.record import Event, Recording, Site
+from auditor.probe.record import KERNEL, Event, Recording, Site
 
 
 def entrance(base: Recording, last_changed: Recording) -> Site | None:
@@ -37,6 +37,8 @@ def _numbered(recording: Recording) -> dict[tuple[Site, int], Event]:
     seen: Counter[Site] = Counter()
     found = {}
     for event in recording.events:
+        if event.site.kind == KERNEL:
+            continue  # its state need not be in the order of the tokens
         found[event.site, seen[event.site]] = event
         seen[event.site] += 1
     return found

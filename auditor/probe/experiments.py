@@ -165,7 +165,9 @@ class _Plan:
             self.conclusive = (first, self.sessions[-1])
 
     def _sum_small(self, places: Sequence[int] | None) -> None:
-        session = run_sums(self._audited, self._small, self._options, self._left, places)
+        loads = [session.call.load for session in self.sessions if isinstance(session.call, Measured)]
+        load = next((load for load in reversed(loads) if load is not None), None)
+        session = run_sums(self._audited, self._small, self._options, self._left, places, load)
         self._add(replace(session, at_load=self._shrunk), {Kind.EXCESS})
 
     def _add(self, session: Session, kinds: Collection[Kind]) -> None:
@@ -208,35 +210,66 @@ def run_session(
 
 
 def run_sums(
-    audited: Audited, setup: Setup, options: ProbeOptions, budget: float, places: Sequence[int] | None = None
+    audited: Audited,
+    setup: Setup,
+    options: ProbeOptions,
+    budget: float,
+    places: Sequence[int] | None = None,
+    load: int | None = None,
 ) -> Session:
     """Sum up probabilities at some of the tested positions: at ``places`` among them, None for all.
 
-    Whether the scores leak is seen in the forked scorer only.
+    Whether the scores leak is seen in the forked scorer only, which is forked where the stream is loaded for the
+    ``load``-th time, if that is known to be the place.
     """
     design, labels = make_design(setup.vocabulary, setup.sequence), score_labels(audited)
     runner = _Runner(audited, setup, options, design, budget, labels)
     tested = design.positions if places is None else [design.positions[place] for place in places]
     changes = call_changes(design, tested)
-    main = measure(runner.whole((Change("base"), Change("repeat")), changes, fork_in=1), design, labels)
+    base = (Change("base"), Change("repeat"))
+    if load is not None:
+        main = measure(runner.whole(base), design, labels)
+        return runner.session(main, _sums(runner, changes, design, main, labels, (load,)))
+    main = measure(runner.whole(base, changes, fork_in=1), design, labels)
     return runner.session(main, _sums(runner, changes, design, main, labels))
 
 
 def _sums(
-    runner: _Runner, changes: Sequence[Change], design: Design, main: Measured | str, labels: frozenset[str]
+    runner: _Runner,
+    changes: Sequence[Change],
+    design: Design,
+    main: Measured | str,
+    labels: frozenset[str],
+    loads: Sequence[int] = range(1, _MOST_LOADS + 1),
 ) -> Measured | str:
     """The forked scorer, among the calls that ran, else at one of the places where the stream is loaded."""
     if isinstance(main, str):
         return main
-    call = _final_call(runner.calls, changes, design, main, labels)
+    call = _whole_mechanism(_final_call(runner.calls, changes, design, main, labels), main)
     tested = {change.position for change in changes if change.kind == "substitute"}
     few = call_changes(design, [position for position in design.positions if position in tested][:_FEW])
-    for load in range(1, _MOST_LOADS + 1):
+    for load in loads:
         if isinstance(call, Measured) or runner.left <= 0:
             break
         runner.whole((Change("base"),), few, load)
-        call = _final_call(runner.calls, few, design, main, labels)
+        call = _whole_mechanism(_final_call(runner.calls, few, design, main, labels), main)
     return call
+
+
+def _whole_mechanism(call: Measured | str, main: Measured) -> Measured | str:
+    """The forked call, unless rewritten tokens move the scores of the whole run otherwise than those of the call.
+
+    Hints for the whole stream may be made before it is scored; a call that is forked behind that says nothing of them.
+    """
+    if isinstance(call, str) or call.effect is None or main.effect is None:
+        return call
+    if abs(call.effect - main.effect) > _SAME_EFFECT:
+        return "something that the scores depend on is made of the stream before the scorer is called"
+    return call
+
+
+_SAME_EFFECT = 1e-5
+"""Nats per token; the two are the same computation from the same state."""
 
 
 class _Runner:

@@ -111,7 +111,8 @@ def _excess_sentence(worst: Total, measured: Measured, at_load: tuple[str, ...])
     others = len(measured.excesses) - 1
     more = f", and above one at {others} of {len(measured.totals) - 1} other positions" if others else ""
     what = f"the probabilities of {worst.candidates} tokens at position {worst.position}"
-    return f"{what} add up to {worst.total:.3f}{load}{more}"
+    kernel = measured.outputs.get(worst.position)
+    return f"{what} add up to {worst.total:.3f}{load}{more}" + (f"; {kernel}" if kernel else "")
 
 
 def _training_data(measured: Measured, at_load: tuple[str, ...]) -> Failure:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from auditor.probe.partial import Part, partial_sums, replaced_starts
-from auditor.probe.record import Event, Recording, Site
+from auditor.probe.record import KERNEL, Event, Recording, Site
 
 Vector = npt.NDArray[np.float64]
 
@@ -220,7 +220,7 @@ def _divisor(match: Match, recording: Recording, vector: Vector, targets: int) -
 def _events_by_site(recording: Recording, before: int) -> dict[Site, list[Event]]:
     by_site: dict[Site, list[Event]] = {}
     for event in recording.events:
-        if event.order < before:
+        if event.order < before and event.site.kind != KERNEL:
             by_site.setdefault(event.site, []).append(event)
     return by_site
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from auditor.probe.bytewise import by_token, in_stream_order
 from auditor.probe.checks import (
@@ -21,6 +23,7 @@ from auditor.probe.checks import (
 )
 from auditor.probe.design import Change, Design
 from auditor.probe.entrance import entrance
+from auditor.probe.kernel_outputs import moved_outputs
 from auditor.probe.match import Match, claims, entries, find_matches, match_claim, sizes
 from auditor.probe.record import ENDED, Recording, Site
 
@@ -46,6 +49,9 @@ class Measured:
         trained: scores that another training stream moved although every artifact stayed the same.
         reordered: tokens seem to be scored in another order than the stream's, which explains what else were a leak.
         entrance: where the last token first moved more numbers than it may.
+        outputs: by position, what a compiled kernel then wrote otherwise although it may not.
+        effect: nats by which rewriting the tokens from the first tested position on moved the mean of all scores; None
+            where that was not run.
         executions: runs that were compared.
     """
 
@@ -62,7 +68,14 @@ class Measured:
     trained: int = 0
     reordered: bool = False
     entrance: Site | None = None
+    outputs: Mapping[int, str] = field(default_factory=dict)
+    effect: float | None = None
     executions: int = 0
+
+    @property
+    def load(self) -> int | None:
+        """The load of the stream that it was forked behind, counted from 1; None for a call and for ``main``."""
+        return int(self.key.rpartition("#")[2]) if self.key.startswith("load:") else None
 
     @property
     def wanted(self) -> tuple[float, float]:
@@ -137,9 +150,18 @@ def measure(
         single=tuple((change, found) for change, found in shifts.items() if change.kind == "substitute"),
         trained=_trained(reference, vectors, whole),
         reordered=not match.is_bytewise and _is_reordered(reference, vectors, design, sizes(base, match)),
+        effect=_effect(reference, vectors.get(Change("rewrite", design.positions[0])) if design.positions else None),
+        outputs=moved_outputs(whole, design),
         entrance=entrance(base, whole[last]) if (last := Change("rewrite", design.targets)) in whole else None,
         executions=len(whole),
     )
+
+
+def _effect(base: Vector, rewritten: Vector | None) -> float | None:
+    if rewritten is None:
+        return None
+    after, before = (float(vector.sum()) / max(np.count_nonzero(vector), 1) for vector in (rewritten, base))
+    return after - before
 
 
 def moved_artifacts(base: Recording, repeat: Recording, others: Sequence[Recording]) -> tuple[str, ...]:

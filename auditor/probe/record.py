@@ -21,16 +21,21 @@ ENDED = ("ok", "exit")
 """Statuses of a run that came to its end; some scripts leave with ``sys.exit``."""
 
 
+KERNEL = "kernel"
+"""Kind of a site that is no reduction but an array that compiled code has written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A place in the submission's code that reduced some numbers.
 
     Attributes:
         kind: ``sum`` (torch, sum or mean), ``cross-entropy`` (recomputed without reduction), ``numpy`` (sum or mean),
-            ``accumulate`` (added onto a 0-dimensional float64 tensor), ``plain`` (added onto a variable of Python's).
+            ``accumulate`` (added onto a 0-dimensional float64 tensor), ``plain`` (added onto a variable of Python's),
+            :data:`KERNEL`.
         file: base name of the file; ``<packed>`` for code that was unpacked and executed.
         function: name of the function.
-        line: 1-based.
+        line: 1-based; of a kernel, the argument that it wrote to.
         offset: bytecode offset, which tells two reductions on one line apart.
     """
 

@@ -19,6 +19,7 @@ QUICK = ("honest_score_first_ttt", "prequant_val_ttt", "oracle_min")
 
 PROVED = {
     "bytes_counted_twice": "bpb-denominator",
+    "compiled_target_gated_hint": "hint-gated-by-target",
     "dormant_feature": None,
     "hashed_ngram_cache": "ngram-target-in-key",
     "hashed_ngram_unnormalised": "ngram-not-normalised",

@@ -52,6 +52,10 @@ class Tap:
             return
         self.event_at(call_site(kind, 3), vector)
 
+    def output(self, site: Site, values: npt.NDArray[Any]) -> None:
+        """Record what compiled code has written into an array."""
+        self.event_at(site, values.astype(np.float64).reshape(-1))
+
     def event_at(self, site: Site, vector: npt.NDArray[np.float64]) -> None:
         """Record a reduction made at ``site``."""
         kept = self._sites.setdefault(site, _Kept(site))

@@ -20,6 +20,7 @@ _SURFACES = (
     "threads",
     "recurrence",
     "programs",
+    "kernels",
 )
 
 
