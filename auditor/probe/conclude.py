@@ -18,6 +18,7 @@ from auditor.probe.experiments import Experiments, Session, run_experiments
 from auditor.probe.kinds import OF_SCORES
 from auditor.probe.latent import Ask, Latent, latent_findings
 from auditor.probe.merge import merge
+from auditor.probe.shrink import Shrunk, shrink
 from auditor.report.document import ProbeCoverage
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def conclude(
     traced = [result.rule for result in results if result.status is Status.TRACED]
     experiments = run_experiments(audited, options, traced)
     left = options.budget - sum(session.cpu_seconds for session in experiments.sessions)
+    smaller = shrink(experiments.failures, audited, options, left)
+    experiments = replace(experiments, failures=smaller.failures)
+    left -= smaller.cpu_seconds
     measured = any(session.measured for session in experiments.sessions)
     account = byte_account(audited, options, left) if measured and left > 0 and is_open(results) else None
     if isinstance(account, Account):
@@ -60,7 +64,15 @@ def conclude(
     merged = merge(results, experiments, audited.submission)
     traced = [result.rule for result in merged if result.rule in OF_SCORES and result.status is Status.TRACED]
     documented = with_account(covered(experiments, traced, [path.name for path in written]), account)
+    documented = with_search(documented, smaller)
     return merged, with_latent(documented, latent)
+
+
+def with_search(covered: Covered, smaller: Shrunk) -> Covered:
+    """What the experiments covered, with the search for smaller counter-examples."""
+    executions = covered.coverage.executions + smaller.executions
+    coverage = msgspec.structs.replace(covered.coverage, executions=executions)
+    return replace(covered, coverage=coverage, cpu_seconds=covered.cpu_seconds + smaller.cpu_seconds)
 
 
 def with_account(covered: Covered, account: Account | str | None) -> Covered:

@@ -160,7 +160,7 @@ def measure(
 def _effect(base: Vector, rewritten: Vector | None) -> float | None:
     if rewritten is None:
         return None
-    after, before = (float(vector.sum()) / max(np.count_nonzero(vector), 1) for vector in (rewritten, base))
+    after, before = (float(vector.sum()) / max(int(np.count_nonzero(vector)), 1) for vector in (rewritten, base))
     return after - before
 
 

@@ -1,0 +1,56 @@
+"""The search for a smaller counter-example: what it tries, in which order, and that it repeats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from auditor.probe.design import make_design
+from auditor.probe.shrink import Draw, small_design, smallest
+from auditor.probe.streams import BOS, FIRST_TEXT_TOKEN
+
+DESIGN = make_design(24, 64)
+
+
+def test_the_smallest_example_is_tried_first() -> None:
+    tried: list[Draw] = []
+
+    def shows(drawn: Draw) -> bool:
+        tried.append(drawn)
+        return True
+
+    assert smallest(shows) == (1, 0, False)
+    assert set(tried) == {(1, 0, False)}
+
+
+@pytest.mark.parametrize(
+    ("needs", "expected"),
+    [
+        (lambda drawn: drawn[0] >= 2, (2, 0, False)),
+        (lambda drawn: drawn[0] >= 3 and drawn[1] >= 1 and drawn[2], (3, 1, True)),
+    ],
+)
+def test_it_comes_down_to_what_is_needed_and_repeats(needs: object, expected: Draw) -> None:
+    assert smallest(needs) == smallest(needs) == expected  # type: ignore[arg-type]
+
+
+def test_nothing_is_found_where_nothing_shows_it() -> None:
+    assert smallest(lambda _: False) is None
+
+
+def test_a_small_stream_is_the_beginning_of_the_usual_one_or_one_token_again_and_again() -> None:
+    usual, plain = small_design(DESIGN, (2, 0, True)), small_design(DESIGN, (2, 1, False))
+    assert usual is not None
+    assert plain is not None
+    assert (usual.targets, usual.positions) == (128, (128,))
+    assert np.array_equal(usual.tokens, DESIGN.tokens[:129])
+    assert plain.positions == (96,)
+    assert set(plain.tokens.tolist()) == {BOS, FIRST_TEXT_TOKEN}
+
+
+def test_no_document_mark_is_rewritten_and_no_position_before_the_stream() -> None:
+    for windows in range(1, 5):
+        for halves in range(8):
+            design = small_design(DESIGN, (windows, halves, True))
+            assert design is None or design.tokens[design.positions[0]] != BOS
+    assert small_design(DESIGN, (1, 2, True)) is None
