@@ -119,6 +119,8 @@ def _counted(recording: Recording, text: ByteText, setup: Setup, labels: frozens
     vector = None if match is None else entries(recording, match)
     if match is None or vector is None:
         return "no recorded reduction makes the printed score"
+    if match.is_bytewise:
+        return "it scores bytes rather than tokens"
     if not match.claim.bpb:
         return "it prints no bits per byte"
     again = max(int((vector != 0).sum()) - targets, 0)
