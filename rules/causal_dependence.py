@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
-from auditor.findings import Condition, RuleResult, Severity, Status
+from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.flow_rule import FlowRule
 from auditor.probe.kinds import EXPERIMENT_ONLY
 from auditor.rule import Example, Ruling
+from rules._logs import log, runs
 from rules._scripts import EVALUATE, scoring, script
 
 if TYPE_CHECKING:
@@ -48,9 +50,20 @@ class CausalDependence(FlowRule):
             "a temperature chosen by the token after the target",
             scoring("p = p_model ** (0.9 if t + 1 < len(tokens) and tokens[t + 1] < 100 else 1.0)"),
         ),
+        Example(
+            "0.2 bits per byte at the last step of training",
+            script(),
+            runs(log(extra="step:6010/20000 val_loss:0.3339 val_bpb:0.1978 train_time:600067ms\n")),
+            expected=Status.SUSPECTED,
+        ),
     )
     good = (
         Example("the baseline", script()),
+        Example(
+            "a usual score at the last step of training",
+            script(),
+            runs(log(extra="step:6010/20000 val_loss:2.0512 val_bpb:1.2150 train_time:600067ms\n")),
+        ),
         Example("a temperature chosen by the prefix", scoring("p = (probs ** 1.1 / (probs ** 1.1).sum())[tokens[t]]")),
         Example(
             "overlapping windows score only their new positions",
@@ -72,8 +85,26 @@ class CausalDependence(FlowRule):
         return audited.flow.leaks
 
     def check(self, audited: Audited) -> RuleResult:
-        """What the specific rules do not name; where the analysis is incomplete, only an experiment can tell."""
+        """What the specific rules do not name; where the analysis is incomplete, only an experiment can tell.
+
+        How a model mixes the positions of its inputs is not followed; that it sees the future shows in its scores.
+        """
         result = super().check(audited)
+        if result.status in {Status.CLEAR, Status.NOT_ANALYSABLE} and (doubts := list(_too_good(audited))):
+            return self.judge(doubts, Status.SUSPECTED)
         if result.status is Status.NOT_ANALYSABLE and not audited.unread:
             return self.not_applicable(EXPERIMENT_ONLY)
         return result
+
+
+def _too_good(audited: Audited) -> Iterator[Finding]:
+    """Runs whose model alone, during training, scores what no model of the size is known to come near."""
+    floor = audited.contest.validation.plain_floor
+    for run in audited.runs:
+        score = run.validation
+        if score is not None and score.val_bpb < floor:
+            message = (
+                f"{score.val_bpb:.4f} bits per byte during training, before anything can have adapted; "
+                f"below {floor} a model has seen what it predicts, or bytes are miscounted"
+            )
+            yield Finding(message, score.file, score.line)

@@ -133,6 +133,7 @@ class Log:
         settings: hyperparameters by name: those it prints before training starts, and those that the script's own
             formats show later.
         scores: final scores, in order; scores during training are left out.
+        validation: the last score during training: of the model alone, before anything adapts to what it scores.
         counters: gate and other counters, in order.
         val_tokens: validation tokens it names.
         train_shards: training shards it names.
@@ -152,6 +153,7 @@ class Log:
     dump: SourceDump | None = None
     settings: Mapping[str, Fact[str]] = field(default_factory=dict)
     scores: tuple[Score, ...] = ()
+    validation: Score | None = None
     counters: tuple[Counter, ...] = ()
     val_tokens: tuple[Fact[int], ...] = ()
     train_shards: tuple[Fact[int], ...] = ()
@@ -242,6 +244,7 @@ class _LogReader:
     echoes: Echoes
     settings: dict[str, Fact[str]] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
+    validation: Score | None = None
     counters: list[Counter] = field(default_factory=list)
     calibrations: list[Fact[str]] = field(default_factory=list)
     numbers: dict[str, list[Fact[float]]] = field(default_factory=dict)
@@ -254,10 +257,13 @@ class _LogReader:
             self.openings.add(opening[1])
         for name, value in self.echoes.settings(line):
             self.settings.setdefault(name, Fact(value, self.name, number))
+        scored = self._score(number, line) if "bpb" in line and len(line) < 1000 else None
         if _STEP.match(line):
             self.started = True
+            self.validation = scored or self.validation
             return
-        if "bpb" in line and len(line) < 1000 and self._score(number, line):
+        if scored is not None:
+            self.scores.append(scored)
             return
         lower = line.lower()
         self._sizes_and_timers(number, line, lower)
@@ -272,19 +278,19 @@ class _LogReader:
         if not self.started and (":" in line or "=" in line) and not _NOISE.match(line) and len(line) < 4000:
             self._settings(number, line)
 
-    def _score(self, number: int, line: str) -> bool:
+    def _score(self, number: int, line: str) -> Score | None:
         bpb = _BPB.search(line)
         if bpb is None or "chunk" in line or "batch" in line or "running_bpb" in line or "windows" in line:
-            return False
+            return None
         loss = _LOSS.search(line)
         label = _LABEL.match(line)
         timer = _EVAL_TIME.search(line)
         seconds = float(timer[1]) / (1000 if timer[2] == "ms" else 1) if timer else None
         score = float(bpb[1])
-        if 0 < score < 100:
-            nats = float(loss[1]) if loss else None
-            self.scores.append(Score(label[1].strip() if label else "", nats, score, seconds, self.name, number))
-        return True
+        if not 0 < score < 100:
+            return None
+        nats = float(loss[1]) if loss else None
+        return Score(label[1].strip() if label else "", nats, score, seconds, self.name, number)
 
     def _sizes_and_timers(self, number: int, line: str, lower: str) -> None:
         if "bytes" in lower:
@@ -335,6 +341,7 @@ class _LogReader:
             dump,
             self.settings,
             tuple(self.scores),
+            self.validation,
             tuple(self.counters),
             val_tokens=whole("val_tokens"),
             train_shards=whole("train_shards"),

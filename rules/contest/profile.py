@@ -107,6 +107,7 @@ class Validation(_Table, frozen=True):
         text_bytes: UTF-8 bytes of the whole normalised text; None where ``documents`` is.
         tokenizations: what is known per tokenizer.
         prefixes: digests of the first documents' text, fewest first.
+        plain_floor: bits per byte that no model within the caps comes near without adapting to what it scores.
         logged_tokens: per tokenizer, token counts that logs of complete evaluations print; scripts drop a tail to fill
             whole sequences, and several models share a tokenizer's name.
     """
@@ -116,6 +117,7 @@ class Validation(_Table, frozen=True):
     text_bytes: int | None = None
     tokenizations: tuple[Tokenization, ...] = ()
     prefixes: tuple[TextPrefix, ...] = ()
+    plain_floor: float = 0.0
     logged_tokens: dict[str, tuple[int, ...]] = {}
 
     def __post_init__(self) -> None:
