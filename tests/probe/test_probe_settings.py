@@ -72,6 +72,12 @@ def test_stress_names_what_it_alters(folder: Path) -> None:
     assert [item.after for item in plain.altered] == ["stride=16"]
 
 
+def test_a_toy_size_switches_nothing_on() -> None:
+    """A batch that grows from half a million tokens is off by default; one step of it took minutes."""
+    assert toy_value("BATCH_WARMUP_STEPS", stress=False) == "0"
+    assert toy_value("BATCH_WARMUP_START", stress=False) == toy_value("TRAIN_BATCH_TOKENS", stress=False)
+
+
 def test_a_calibration_that_is_generated_token_by_token_is_shortened(folder: Path) -> None:
     (folder / "helpers.py").write_text(
         "def calibrate(model, num_seqs=64, seq_len: int = 2048): ...\n"
