@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 
 from auditor.probe.accumulators import accumulators_of
 from auditor.probe.plan import Alteration, Rewrite, Setup
-from auditor.probe.sizes import REWRITES, STRESS_REWRITES, may_set, toy_value
+from auditor.probe.sizes import REWRITES, STRESS_REWRITES, lifts_a_limit, may_set, toy_value
 from auditor.submission import Setting, SettingSource, Source, Submission, UnparsableSourceError
+from auditor.submission.switches import effective
 
 _READ = re.compile(r"""environ(?:\.get|\.setdefault)?\s*[(\[]\s*["'](\w+)["']|\w\s*[(\[]\s*["']([A-Z][A-Z0-9_]+)["']""")
 """A variable read from the environment, or by a helper such as ``env_int("ITERATIONS", 20000)``."""
@@ -42,7 +43,7 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
     texts = [source.text for source in sources]
     names = environment_names(texts)
     documented = {name: value for name in names if (value := _documented(submission, name)) is not None}
-    sizes = {name: value for name in names if (value := toy_value(name, stress=stress)) is not None}
+    sizes = {name: value for name in names if (value := _size(submission, name, stress)) is not None}
     environment = documented | sizes | dict(flags or {})
     rewrites = (*REWRITES, *(STRESS_REWRITES if stress else ()))
     return Setup(
@@ -62,6 +63,18 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
 def environment_names(texts: Iterable[str]) -> tuple[str, ...]:
     """Environment variables that scripts read by a literal name, and some words besides, sorted."""
     return tuple(sorted({name for text in texts for pair in _READ.findall(text) for name in pair if name}))
+
+
+def _size(submission: Submission, name: str, stress: bool) -> str | None:
+    """The toy value, where it is smaller than what the run has: one epoch stays one, and what is off stays off."""
+    value = toy_value(name, stress=stress)
+    in_force = effective(submission, name)
+    if value is None or in_force is None or lifts_a_limit(name):
+        return value
+    try:
+        return None if 0.0 <= float(in_force.text) < float(value) else value
+    except ValueError:
+        return value
 
 
 def _documented(submission: Submission, name: str) -> str | None:

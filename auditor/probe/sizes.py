@@ -25,7 +25,7 @@ _KNOBS: tuple[tuple[str, str], ...] = (
     # Training.
     (r"(?:TOTAL_)?ITERATIONS|MAX_STEPS|NUM_STEPS", "2"),
     (r"WARMUP_STEPS|EMA_WARMUP_STEPS", "1"),
-    (r"BATCH_WARMUP_STEPS", "0"),  # off by default wherever it is read
+    (r"BATCH_WARMUP_STEPS", "1"),
     (r"BATCH_WARMUP_START|BATCH_TOKENS_START", _BATCH),
     (r"WARMDOWN_ITERS|WARMDOWN_STEPS|COOLDOWN_ITERS", "1"),
     (r"VAL_LOSS_EVERY", "0"),
@@ -93,6 +93,11 @@ def toy_value(name: str, *, stress: bool) -> str | None:
     if stress and re.fullmatch(_TABLE_BITS, name):
         return str(SMALL_TABLE.bit_length() - 1)
     return next((value for pattern, value in _KNOBS if re.fullmatch(pattern, name)), None)
+
+
+def lifts_a_limit(name: str) -> bool:
+    """Whether a toy value of ``name`` may exceed the documented one: limits of time would end a run on a slow CPU."""
+    return bool(re.fullmatch(r"\w*(?:SECONDS|SECS|TIME_BUDGET\w*)", name))
 
 
 REWRITES: tuple[Rewrite, ...] = (

@@ -72,10 +72,27 @@ def test_stress_names_what_it_alters(folder: Path) -> None:
     assert [item.after for item in plain.altered] == ["stride=16"]
 
 
-def test_a_toy_size_switches_nothing_on() -> None:
-    """A batch that grows from half a million tokens is off by default; one step of it took minutes."""
-    assert toy_value("BATCH_WARMUP_STEPS", stress=False) == "0"
-    assert toy_value("BATCH_WARMUP_START", stress=False) == toy_value("TRAIN_BATCH_TOKENS", stress=False)
+def test_a_toy_size_is_never_more_than_what_the_run_had(folder: Path) -> None:
+    """With a second epoch an honest adapter would score what it learned; a batch that grows would take minutes."""
+    reads = {
+        "BATCH_WARMUP_STEPS": 0,
+        "TTT_EPOCHS": 1,
+        "GLOBAL_TTT_EPOCHS": 3,
+        "EVAL_STRIDE": 0,
+        "TTT_MAX_EVAL_SECS": 550,
+    }
+    lines = [f'{name.lower()} = int(os.environ.get("{name}", {value}))' for name, value in reads.items()]
+    (folder / "helpers.py").write_text("import os\n" + "\n".join(lines))
+    environment = setup_for(read_submission(folder)).environment
+    assert {name: environment[name] for name in reads if name in environment} == {
+        "GLOBAL_TTT_EPOCHS": "2",
+        "TTT_MAX_EVAL_SECS": "1e9",
+    }
+    (folder / "README.md").write_text(
+        _README.replace("TTT_ENABLED=1", "TTT_ENABLED=1 TTT_EPOCHS=3 GLOBAL_TTT_EPOCHS=1")
+    )
+    environment = setup_for(read_submission(folder)).environment
+    assert (environment["TTT_EPOCHS"], environment["GLOBAL_TTT_EPOCHS"]) == ("2", "1")
 
 
 def test_a_calibration_that_is_generated_token_by_token_is_shortened(folder: Path) -> None:
