@@ -20,6 +20,9 @@ WINDOWS = 4
 _QUIET = 24
 """Tokens without noise in front of a tested position, so that statistics of n-grams know what follows."""
 
+_REFRAIN = 36
+"""Last tokens of the stream: two by turns, so that a model of bytes, which asks for ten sightings, is sure of them.
+Both begin a word, so that what it expects is two tokens: the space, and the space with its letter."""
 _FEW_TOKENS = 6
 """Rewritten at the beginning of a document, so that what is adapted to one document shows at its end."""
 _TRAIN_TOKENS = 100_000
@@ -121,6 +124,7 @@ def make_design(vocabulary: int, sequence: int) -> Design:
     )
     quiet = [(max(position - _QUIET, 1), position + 1) for position in wanted]
     tokens = periodic_stream(vocabulary, targets + 1, quiet=quiet)
+    tokens[-_REFRAIN:] = np.resize(FIRST_TEXT_TOKEN + np.arange(2), _REFRAIN)
     return Design(vocabulary, sequence, tokens, tuple(p for p in wanted if tokens[p] != BOS))
 
 

@@ -231,7 +231,8 @@ def run_sums(
         main = measure(runner.whole(base), design, labels)
         return runner.session(main, _sums(runner, changes, design, main, labels, (load,)))
     main = measure(runner.whole(base, changes, fork_in=1), design, labels)
-    return runner.session(main, _sums(runner, changes, design, main, labels))
+    loads = range(1, _MOST_LOADS + 1) if places is None else ()  # the whole plan tries them, where it comes to that
+    return runner.session(main, _sums(runner, changes, design, main, labels, loads))
 
 
 def _sums(

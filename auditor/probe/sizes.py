@@ -114,12 +114,18 @@ REWRITES: tuple[Rewrite, ...] = (
 )
 """Literals that no environment variable reaches."""
 
+_TO_LOAD = "buckets of a hash table, to the official run's load"
 STRESS_REWRITES: tuple[Rewrite, ...] = (
     Rewrite(
-        r"(?i)(\w*(?:bucket|table|hash)\w*\s*(?::\s*int\s*)?=\s*)(?:1\s*<<\s*(?:1[4-9]|2\d)|2\s*\*\*\s*(?:1[4-9]|2\d)"
+        r"(?i)((?:\w*(?:bucket|table|hash)\w*|\b_?ng_b)\s*(?::\s*int\s*)?=\s*)(?:1\s*<<\s*(?:1[4-9]|2\d)|2\s*\*\*\s*(?:1[4-9]|2\d)"
         r"|\d[\d_]{5,})(?![\w.])",
         rf"\g<1>{SMALL_TABLE}",
-        "buckets of a hash table, to the official run's load",
+        _TO_LOAD,
+    ),
+    Rewrite(
+        r"(?im)^(?=.*\bn_?gram)(.*?)\b1\s*<<\s*(?:1[6-9]|2\d)\b",
+        rf"\g<1>{SMALL_TABLE}",
+        _TO_LOAD,
     ),
 )
 """Literals of the stress run."""

@@ -95,6 +95,14 @@ def test_a_toy_size_is_never_more_than_what_the_run_had(folder: Path) -> None:
     assert (environment["TTT_EPOCHS"], environment["GLOBAL_TTT_EPOCHS"]) == ("2", "1")
 
 
+def test_stress_finds_tables_whose_size_stands_in_the_line(folder: Path) -> None:
+    (folder / "helpers.py").write_text("_NG_B = 1 << 22\nngram_mask = np.uint64((1 << 20) - 1)\nimage = 1 << 20\n")
+    submission = read_submission(folder)
+    stress = setup_for(submission, stress=True)
+    extra = [item for item in stress.altered if item not in setup_for(submission).altered and item.file == "helpers.py"]
+    assert [(item.line, item.after) for item in extra] == [(1, "_NG_B = 64"), (2, "ngram_mask = np.uint64((64")]
+
+
 def test_a_calibration_that_is_generated_token_by_token_is_shortened(folder: Path) -> None:
     (folder / "helpers.py").write_text(
         "def calibrate(model, num_seqs=64, seq_len: int = 2048): ...\n"

@@ -13,6 +13,7 @@ from auditor.probe.inside.patching import nothing, replace
 
 RealDevice = torch.device
 CPU = RealDevice("cpu")
+_MOVABLE = (str, RealDevice)
 _IS_CUDA: Any = torch._C.TensorBase.is_cuda
 
 
@@ -43,8 +44,12 @@ def rewrite_arguments(
     arguments: tuple[Any, ...], named: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     """Arguments of a torch function, without CUDA and without pinned memory."""
-    if any(isinstance(value, (str, RealDevice)) for value in arguments):
-        arguments = tuple(map(moved, arguments))
+    for value in arguments:  # every torch call comes by here: a generator would take as long as the call
+        if isinstance(value, _MOVABLE):
+            arguments = tuple(map(moved, arguments))
+            break
+    if not named:
+        return arguments, named
     if "device" in named or named.get("pin_memory"):
         named = {**named, "pin_memory": False} if "pin_memory" in named else dict(named)
         if "device" in named:
