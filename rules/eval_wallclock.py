@@ -10,6 +10,7 @@ from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission import Fact
 from rules._logs import log, metadata, runs
+from rules._machines import time_status
 
 
 def _record(*logs: str) -> dict[str, str]:
@@ -31,6 +32,11 @@ class EvalWallclock(Rule):
     why = "Adapting and searching at evaluation time buys score with seconds; the seconds are part of the contest."
     legal = "Fit everything that reads validation tokens into the evaluation budget, and log its timer."
     bad = (
+        Example(
+            "640 s on one GPU",
+            files=_record("world_size:1 grad_accum_steps:8\n" + log(eval_seconds=640.0)),
+            expected=Status.SUSPECTED,
+        ),
         Example("of which track it is remains open", files=runs(log(eval_seconds=700.0)), expected=Status.SUSPECTED),
         Example("the score's own timer says 640 s", files=_record(log(eval_seconds=640.0))),
         Example("the total timer says 708 s", files=_record(log(extra="total_eval_time:708.2s\n"))),
@@ -57,9 +63,9 @@ class EvalWallclock(Rule):
             for timer in timers
             if timer.value > cap
         ]
-        # A folder that does not say of which track it is may be of the one without a budget.
-        status = Status.TRACED if audited.is_record else Status.SUSPECTED
-        return self.judge(found, status, facts={"eval_seconds": {timer.file: timer.value for timer in timers}})
+        return self.judge(
+            found, time_status(audited, found), facts={"eval_seconds": {timer.file: timer.value for timer in timers}}
+        )
 
 
 def evaluation_timers(audited: Audited) -> Iterator[Fact[float]]:

@@ -8,6 +8,7 @@ from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from rules._logs import log, metadata, runs
+from rules._machines import time_status
 
 _GRACE = 1.0
 """Seconds: the loop looks at the clock after a step, so honest runs end up to half a second late."""
@@ -37,6 +38,11 @@ class TrainWallclock(Rule):
         Example(
             "one of three runs stopped at 601.2 s", files=_record(log(), log(seed=42, train_seconds=601.2), log(seed=7))
         ),
+        Example(
+            "1,200 s on one GPU",
+            files=_record("world_size:1 grad_accum_steps:8\n" + log(train_seconds=1200.0)),
+            expected=Status.SUSPECTED,
+        ),
         Example("the whole budget twice", files=_record(log(train_seconds=1199.6))),
     )
     good = (
@@ -60,6 +66,6 @@ class TrainWallclock(Rule):
             for stop in stops
             if stop.value > cap + _GRACE
         ]
-        # A folder that does not say of which track it is may be of the one without a budget.
-        status = Status.TRACED if audited.is_record else Status.SUSPECTED
-        return self.judge(found, status, facts={"train_seconds": {stop.file: stop.value for stop in stops}})
+        return self.judge(
+            found, time_status(audited, found), facts={"train_seconds": {stop.file: stop.value for stop in stops}}
+        )
