@@ -13,6 +13,7 @@ from auditor.exits import Exit
 from evaluator.compare_cli import compare_presets
 from evaluator.display import make_display
 from evaluator.environment import default_processes
+from evaluator.pack_cli import pack
 from evaluator.refusal import Refused
 from evaluator.resolve import AUTO, Options
 from evaluator.sanity import Expected, read_expected, verdict
@@ -223,32 +224,6 @@ def _fleet(nproc: int | None, nnodes: int | None, node_rank: int | None, master:
     if node_rank >= nnodes:
         raise click.UsageError(f"--node-rank {node_rank}: {nnodes} machines have numbers 0 to {nnodes - 1}")
     return Fleet(nproc, nnodes, node_rank, master)
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("checkpoint", type=_PATH)
-@click.option("--preset", required=True, help="Model preset; its configuration goes into the header.")
-@click.option("--config", "config_file", type=_PATH, help="TOML with fields of GPTConfig that differ from the preset.")
-@click.option(
-    "--bits", type=click.Choice(["8", "6", "none"]), default="6", show_default=True, help="Codes of large matrices."
-)
-@click.option(
-    "--output", "-o", type=_PATH, default=Path("artifact.ptz"), show_default=True, help="The artifact to write."
-)
-@click.option("--code", type=_PATH, multiple=True, help="File or folder whose bytes count; repeatable.")
-def pack(
-    checkpoint: Path, preset: str, config_file: Path | None, bits: str, output: Path, code: tuple[Path, ...]
-) -> int:
-    """Make the canonical artifact of CHECKPOINT (safetensors or torch) and report its counted size."""
-    from evaluator.packing import pack_checkpoint
-
-    try:
-        report = pack_checkpoint(checkpoint, preset, config_file, None if bits == "none" else int(bits), output, code)
-    except Refused as refused:
-        click.echo(f"evaluate pack: refused ({refused.reason}): {refused.message}", err=True)
-        return Exit.REFUSED
-    click.echo(report)
-    return Exit.OK
 
 
 COMMANDS = {"": score, "pack": pack, "--compare": compare_presets}

@@ -41,7 +41,7 @@ def run(*command: str, path: Path | None = None) -> subprocess.CompletedProcess[
         ["evaluate", "a.ptz", "--json", "no/such/folder/card.json"],
         ["evaluate", "a.ptz", "--replay", "no-such-card.json"],
         ["evaluate", "pack"],
-        ["evaluate", "pack", "checkpoint.pt", "--bits", "7", "--preset", "mini"],
+        ["evaluate", "pack", "checkpoint.pt", "--recipe", "no-such-recipe", "--preset", "mini"],
     ],
 )
 def test_usage_errors_end_with_64(arguments: list[str]) -> None:

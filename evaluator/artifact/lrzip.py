@@ -21,6 +21,8 @@ MAGIC: Final = b"LRZI"
 _HEADER: Final = 24
 _ENCRYPTED: Final = 22
 _ENVIRONMENT: Final = {"LRZIP": "NOCONFIG"}
+_SECONDS: Final = 1800.0
+"""For one stream. The jail's clock runs out long before; where there is no jail, in a writer, nothing waits for ever."""
 
 
 def available() -> bool:
@@ -49,7 +51,7 @@ def decompress(data: bytes, allowance: int) -> bytes:
         allowance: bytes that may come out.
 
     Raises:
-        Refused: ``corrupt``; ``bomb``; ``lrzip-missing``: the program is not installed.
+        Refused: ``corrupt``; ``bomb``; ``lrzip-slow``; ``lrzip-missing``: the program is not installed.
     """
     size = content_size(data)
     if size > allowance:
@@ -76,13 +78,19 @@ def _run(options: list[str], data: bytes, source: str, target: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="lrzip-") as folder:
         given, made = Path(folder, source), Path(folder, target)
         given.write_bytes(data)
-        done = subprocess.run(
-            [program, *options, "-o", str(made), str(given)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={**os.environ, **_ENVIRONMENT},
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [program, *options, "-o", str(made), str(given)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env={**os.environ, **_ENVIRONMENT},
+                check=False,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise Refused(
+                "lrzip-slow", f"lrzip was not done with {len(data):,} bytes after {_SECONDS:,.0f} s"
+            ) from None
         if done.returncode != 0 or not made.is_file():
             words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
             raise Refused("corrupt", f"lrzip cannot read a stream: {' '.join(words) or f'exit {done.returncode}'}")

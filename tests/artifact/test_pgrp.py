@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import storing_lrzip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_corrections import check, model
@@ -22,29 +22,11 @@ from evaluator.refusal import Refused
 LIMITS = DecodeLimits()
 JAILED_PATH = "/usr/bin:/bin"
 
-# A program with lrzip's header and the part of its command line that we use; it stores and compresses nothing.
-STORER = """\
-#!{python}
-import sys
-*options, _, target, source = sys.argv[1:]
-data = open(source, "rb").read()
-if "-d" in options:
-    data = data[24:]
-else:
-    data = b"LRZI" + bytes([0, 6]) + len(data).to_bytes(8, "little") + bytes(10) + data
-open(target, "wb").write(data)
-"""
-
 
 @pytest.fixture
 def storer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``lrzip`` on the path is a program that stores."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    program = folder / "lrzip"
-    program.write_text(STORER.format(python=sys.executable))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{storing_lrzip.install(tmp_path / 'bin')}:{os.environ['PATH']}")
 
 
 @pytest.mark.usefixtures("storer")

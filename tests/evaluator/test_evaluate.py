@@ -206,23 +206,25 @@ def test_two_machines_give_the_digest_of_one(tiny_contest: Path) -> None:
     assert card["digest"] == alone["digest"]
 
 
-@pytest.mark.parametrize("bits", ["6", "8"])
-def test_any_checkpoint_becomes_an_artifact_that_explains_itself(tiny_contest: Path, tmp_path: Path, bits: str) -> None:
+def test_any_checkpoint_becomes_an_artifact_that_explains_itself(tiny_contest: Path, tmp_path: Path) -> None:
+    """And `pack` says of it what `evaluate` says."""
     checkpoint, packed = tmp_path / "model.pt", tmp_path / "packed.ptz"
     torch.save({"model": GPT(load_preset("mini")).state_dict()}, checkpoint)
+    data: list[str | Path] = ["--data", tiny_contest / "data", "--tokenizer", tiny_contest / "data" / "tokenizer.model"]
+    command = [SCRIPT, "pack", checkpoint, "--preset", "mini", "--recipe", "canonical", "-o", packed]
     result = subprocess.run(
-        [str(SCRIPT), "pack", str(checkpoint), "--preset", "mini", "--bits", bits, "-o", str(packed)],
+        [*map(str, command), *map(str, data), "--loss-targets", "10000000"],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
     )
     assert f"{packed.stat().st_size:,} bytes" in result.stdout
-    data: list[str | Path] = ["--data", tiny_contest / "data", "--tokenizer", tiny_contest / "data" / "tokenizer.model"]
-    code, card, shown = evaluate(packed, *data, "--contest", "mini", "--nproc", "1")
+    code, card, shown = evaluate(packed, *data, "--contest", "mini", "--nproc", "1", "--sanity")
     assert code == 0, shown
     assert card["model"]["preset"] == "from the artifact's header"
     assert card["artifact"]["family"] == "canonical"
+    assert f"{card['bpb']:.5f} as an artifact" in result.stdout
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ under shims for what a CPU lacks, and calls what it is asked to call.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import subprocess
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from machine import stand_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +86,10 @@ def run_child(program: Path, request: dict[str, Any], environment: Mapping[str, 
 
 def load_module(script: Path) -> types.ModuleType:
     """Child only: execute the module body of ``script`` as a module that is not ``__main__``."""
-    _stand_in_for_cuda()
+    stand_in()
     module = types.ModuleType("original")
     module.__file__ = str(script)
     sys.path.insert(0, str(script.parent))
     sys.modules["original"] = module
     exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), module.__dict__)
     return module
-
-
-def _stand_in_for_cuda() -> None:
-    """Compilation does nothing, autocast does nothing, flash attention is a name."""
-    torch.compile = lambda model=None, **_: model if model is not None else lambda inner: inner  # type: ignore[assignment]
-    torch.autocast = lambda *_args, **_kwargs: contextlib.nullcontext()  # type: ignore[misc,assignment]
-    for name in ("flash_attn_interface", "flash_attn"):
-        stub = types.ModuleType(name)
-        stub.flash_attn_func = stub.flash_attn_varlen_func = None  # type: ignore[attr-defined]
-        sys.modules.setdefault(name, stub)

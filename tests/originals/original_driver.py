@@ -8,81 +8,21 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib.machinery
 import io
 import json
 import os
-import stat
 import sys
 import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import storing_lrzip
 import torch
+from machine import stand_in
 
 from auditor.probe.downlevel import downlevel
 from auditor.sandbox.child import send
-
-# What the scripts need of a machine with GPUs, as plain attributes that answer any use at import time.
-ABSENT = (
-    "flash_attn",
-    "flash_attn_interface",
-    "triton",
-    "triton.language",
-    "triton.tools",
-    "triton.tools.tensor_descriptor",
-)
-
-STORER = """\
-#!{python}
-import sys
-*options, _, target, source = sys.argv[1:]
-data = open(source, "rb").read()
-if "-d" in options:
-    data = data[24:]
-else:
-    data = b"LRZI" + bytes([0, 6]) + len(data).to_bytes(8, "little") + bytes(10) + data
-open(target, "wb").write(data)
-"""
-"""An lrzip that stores, where the program is not installed."""
-
-
-class Anything(types.ModuleType):
-    """A module, class or decorator that is never really used on this path."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Anything(name)
-
-    def __call__(self, *args: Any, **_: Any) -> Any:
-        return args[0] if args and callable(args[0]) else Anything("result")
-
-
-def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool = False, **_: Any) -> torch.Tensor:
-    """What flash_attn_func computes, for [B, S, heads, d]."""
-    y = torch.nn.functional.scaled_dot_product_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal, enable_gqa=True
-    )
-    return y.transpose(1, 2)
-
-
-def prepare_machine() -> None:
-    """Stand-ins for what is not here, and float32 wherever a script says bfloat16."""
-    for name in ABSENT:
-        module = Anything(name)
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        module.__path__ = []
-        sys.modules[name] = module
-    for name in ("flash_attn", "flash_attn_interface"):
-        sys.modules[name].flash_attn_func = attention  # type: ignore[attr-defined]
-    torch.save(
-        torch.zeros(1, dtype=torch.bfloat16), io.BytesIO()
-    )  # fills the table of dtypes before one changes its name
-    torch.bfloat16 = torch.float32
-    torch.nn.Module.bfloat16 = torch.nn.Module.float  # type: ignore[method-assign]
-    torch.compile = lambda function=None, **_: function or (lambda inner: inner)  # type: ignore[assignment]
 
 
 def load(path: Path) -> tuple[dict[str, Any], str]:
@@ -201,13 +141,9 @@ def from_functions(
 def main() -> None:
     """Run one job."""
     job = json.loads(sys.argv[1])
-    here = Path.cwd()
-    program = here / "bin" / "lrzip"
-    program.parent.mkdir()
-    program.write_text(STORER.format(python=sys.executable))
-    program.chmod(stat.S_IRWXU)
-    os.environ.update(job["environment"], PATH=f"/usr/bin:/bin:{program.parent}", RUN_ID="original")
-    prepare_machine()
+    storing = storing_lrzip.install(Path.cwd() / "bin")
+    os.environ.update(job["environment"], PATH=f"/usr/bin:/bin:{storing}", RUN_ID="original")
+    stand_in()
     script, text = load(Path(job["script"]))
     script["__text__"] = text
     generator = torch.Generator().manual_seed(20260101)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import storing_lrzip
 import torch
-from original_driver import STORER
 from original_scripts import ORIGINALS, Original
 
 from auditor.sandbox import Limits, Status, run
@@ -30,11 +29,7 @@ ROW = "{:<18}{:>8}{:>12}{:>11}{:>12}{:>15}"
 @pytest.fixture
 def lrzip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in that the driver uses, behind the real program."""
-    program = tmp_path / "bin" / "lrzip"
-    program.parent.mkdir()
-    program.write_text(STORER.format(python=sys.executable))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{program.parent}")
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{storing_lrzip.install(tmp_path / 'bin')}")
 
 
 def run_original(original: Original, script: Path) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
@@ -44,7 +39,7 @@ def run_original(original: Original, script: Path) -> dict[str, np.ndarray[tuple
         "original_driver",
         [json.dumps(job)],
         readable=[script],
-        import_path=[HERE],
+        import_path=[HERE, HERE.parent],
         limits=Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=6 << 30, file_bytes=256 << 20),
     )
     assert result.status is Status.OK, result.stderr
