@@ -22,7 +22,7 @@ _HEADER: Final = 24
 _ENCRYPTED: Final = 22
 _ENVIRONMENT: Final = {"LRZIP": "NOCONFIG"}
 _SECONDS: Final = 1800.0
-"""For one stream. The jail's clock runs out long before; where there is no jail, in a writer, nothing waits for ever."""
+"""For one stream. The jail's clock runs out long before; a writer has no jail, and must not wait for ever."""
 
 
 def available() -> bool:
