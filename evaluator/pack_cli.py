@@ -8,6 +8,7 @@ import click
 
 from auditor.exits import Exit
 from evaluator.refusal import Refused
+from evaluator.resolve import DEFAULT_CONTEST
 
 _PATH = click.Path(path_type=Path)
 
@@ -43,6 +44,7 @@ def _list_recipes(context: click.Context, _option: click.Parameter, value: bool)
     "--output", "-o", type=_PATH, default=Path("artifact.ptz"), show_default=True, help="The artifact to write."
 )
 @click.option("--code", type=_PATH, multiple=True, help="File or folder whose bytes count; repeatable.")
+@click.option("--contest", default=DEFAULT_CONTEST, show_default=True, help="Whose cap and validation data.")
 @click.option("--cap", type=click.IntRange(1), help="Bytes of artifact and code together; default: the contest's.")
 @click.option(
     "--calibrate", "training", type=_PATH, metavar="FOLDER", help="Training shards (fineweb_train_*.bin) for GPTQ."

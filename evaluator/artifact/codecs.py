@@ -31,9 +31,6 @@ RAW_LZMA2: Final = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 26}]
 
 UNSUPPORTED_TAGS: Final = {
     b"LRZI": "an lrzip file",
-    b"RANS": "a rANS payload",
-    b"BROT": "a tagged brotli payload",
-    b"LZMA": "a tagged LZMA payload",
     b"HGZ4": "a hash-gradient container",
 }
 """Formats that are recognised and not decoded, by their first four bytes."""

@@ -17,7 +17,7 @@ class Decoded:
             child sent, checked by the parent: finite, in range, non-overlapping.
         shapes: shape per tensor name.
         codec: outer compression, ``"zlib"``, ``"lzma"``, ``"lzma-alone"``, ``"raw-lzma2"``, ``"zstd"``,
-            ``"brotli"``, ``"gzip"`` or ``"none"``.
+            ``"brotli"``, ``"gzip"``, ``"rans"``, ``"tagged-brotli"``, ``"tagged-lzma"`` or ``"none"``.
         container: inner container, such as ``"torch-zip"`` or ``"safetensors"``.
         family: format family, such as ``"clean-dict"``.
         artifact_bytes: size of the file as submitted, in bytes: what the cap counts.

@@ -12,6 +12,7 @@ from evaluator.artifact import (
     numpy_pickle,
     pgrp,
     safetensors_file,
+    tagged,
     torch_zip,
     zip_records,
 )
@@ -46,6 +47,8 @@ def _decompress(data: bytes, limits: DecodeLimits) -> tuple[str, bytes]:
     allowance = limits.raw_allowance(len(data))
     if safetensors_file.is_certain(data):
         return "none", data
+    if tag := tagged.codec(data):
+        return tag, tagged.decompress(data, allowance)
     codec = codecs.sniff(data)
     if codec is not None:
         return codec, codecs.decompress(data, codec, allowance)

@@ -27,7 +27,7 @@ from evaluator.resolve import DEFAULT_CONTEST
 from evaluator.size import count_code
 from evaluator.stream import ValidationStream, open_stream
 from reference_model import GPTConfig, load_names, load_preset, state_layout
-from rules.contest.profile import load_profile
+from rules.contest.profile import ContestProfile, load_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class PackOptions:
         recipe: name of a :class:`Recipe`.
         output: where to write.
         code: files and folders whose bytes count.
+        contest: whose cap and validation data.
         cap: bytes of artifact and code together; None: the contest's.
         training: folder of training shards, for recipes that are calibrated.
         training_tokens: how many of them to look at.
@@ -54,6 +55,7 @@ class PackOptions:
     recipe: str = "canonical"
     output: Path = Path("artifact.ptz")
     code: tuple[Path, ...] = ()
+    contest: str = DEFAULT_CONTEST
     cap: int | None = None
     training: Path | None = None
     training_tokens: int = 65_536
@@ -107,8 +109,10 @@ def pack_checkpoint(options: PackOptions, say: Callable[[str], None] = lambda _l
     recipe, (config, to_canonical) = _recipe(options), _model(options)
     sizes, _ = count_code(options.code)
     code_bytes = sum(sizes.values())
-    cap = load_profile(DEFAULT_CONTEST).caps.total_bytes if options.cap is None else options.cap
-    stream = _stream(options)
+    with refusing("unknown-contest"):
+        profile = load_profile(options.contest)
+    cap = profile.caps.total_bytes if options.cap is None else options.cap
+    stream = _stream(options, profile)
     with tempfile.TemporaryDirectory(prefix="evaluate-pack-") as folder:
         say("reading the checkpoint")
         checkpoint = read_checkpoint(options.checkpoint, Path(folder), state_layout(config), to_canonical)
@@ -182,12 +186,12 @@ def _over(recipe: str, smallest: int, cap: int, code_bytes: int) -> str:
     )
 
 
-def _stream(options: PackOptions) -> ValidationStream | None:
+def _stream(options: PackOptions, profile: ContestProfile) -> ValidationStream | None:
     if options.data is None and options.tokenizer is None:
         return None
     if options.data is None or options.tokenizer is None:
         raise Refused("no-tokenizer", "the loss is in bits per byte: give --data and --tokenizer together")
-    return open_stream(options.data, options.tokenizer, load_profile(DEFAULT_CONTEST))
+    return open_stream(options.data, options.tokenizer, profile)
 
 
 def _read_back(artifact: Path, workdir: Path, config: GPTConfig, to_canonical: NameMapping) -> dict[str, Tensor]:

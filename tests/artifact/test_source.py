@@ -65,7 +65,6 @@ FILES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "two bytes of text": ("text", lambda path: _written(path, b"{}")),
     "page of HTML": ("text", lambda path: _written(path, b"<!DOCTYPE html>\n<p>404 Not Found\n")),
     "long text, a character cut at the probe's end": ("text", lambda path: _written(path, b"x" + "é".encode() * 4000)),
-    "rANS": ("unsupported-format", lambda path: _written(path, b"RANS\x09\0\0\0" + bytes(range(256)))),
     "lrzip": ("unsupported-format", lambda path: _written(path, b"LRZI\0\x06" + bytes(range(256)))),
 }
 

@@ -213,7 +213,7 @@ def test_any_checkpoint_becomes_an_artifact_that_explains_itself(tiny_contest: P
     data: list[str | Path] = ["--data", tiny_contest / "data", "--tokenizer", tiny_contest / "data" / "tokenizer.model"]
     command = [SCRIPT, "pack", checkpoint, "--preset", "mini", "--recipe", "canonical", "-o", packed]
     result = subprocess.run(
-        [*map(str, command), *map(str, data), "--loss-targets", "10000000"],
+        [*map(str, command), *map(str, data), "--contest", "mini", "--loss-targets", "10000000"],
         capture_output=True,
         text=True,
         check=True,
