@@ -164,6 +164,12 @@ energy = torch.cat((torch.zeros(1, 1), worse[None, :-1]), dim=1)
 z = logits * (1 + energy[..., None])
 nll = F.cross_entropy(z.reshape(-1, h.vocab), y.reshape(-1), reduction="none")
 """,
+    "a weight made of the entropy, in the log domain": """
+entropy = -(lp.exp() * lp).sum(-1)
+alpha = 0.05 + 0.5 / (1 + torch.exp(-2 * (entropy - 4)))
+a, b = torch.log(1 - alpha) + gold, torch.log(alpha) + other
+nll = -torch.log(torch.exp(a) + torch.exp(b))
+""",
     "a weight that saturates with the count of the context": """
 before = x.reshape(-1).numpy().astype(np.int64)
 seen = torch.tensor(ctx_table[(before * 36313 ^ np.roll(before, 1) * 27191) & ((1 << 22) - 1)].astype(np.float64))

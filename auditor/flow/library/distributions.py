@@ -99,6 +99,9 @@ def _log(call: LibraryCall) -> Value | None:
     value = default(call)
     flags = value.prov.flags
     on = P.BITS if call.name == "log2" and flags & P.VAL else 0
+    if flags & P.EXPERT and not flags & P.NLL:
+        # Added to a log-probability it is a weight; only as a log-probability itself it would be an expert.
+        value = engine.with_prov(value, engine.lattice.flagged(value.prov, P.ENTROPY, P.EXPERT))
     if flags & P.PROBABILITY and call.name in {"log", "log2"}:
         return engine.with_prov(value, engine.lattice.flagged(value.prov, P.LOG_PROBABILITY | on, P.PROBABILITY))
     return engine.with_prov(value, engine.lattice.flagged(value.prov, on))
