@@ -15,6 +15,9 @@ from auditor.submission.switches import effective
 
 _READ = re.compile(r"""environ(?:\.get|\.setdefault)?\s*[(\[]\s*["'](\w+)["']|\w\s*[(\[]\s*["']([A-Z][A-Z0-9_]+)["']""")
 """A variable read from the environment, or by a helper such as ``env_int("ITERATIONS", 20000)``."""
+_READ_BY_NAME = re.compile(r"environ(?:\.get|\.setdefault)?\s*[(\[]\s*([A-Za-z_]\w*)\s*[,)\]]")
+_NAMED = re.compile(r"""\b([A-Za-z_]\w*)\s*=\s*["']([A-Z][A-Z0-9_]+)["']""")
+"""Minifiers give a name that a script mentions twice to a constant: ``_d='WARMUP_STEPS'``, ``environ.get(_d, 20)``."""
 _DATASET = re.compile(r"\bfineweb10B_\w{1,100}")
 _TOKENIZER = re.compile(r"\b[\w\-]{1,100}\.model\b")
 _PLAIN_VALUE = re.compile(r"[\w.+\-]+")
@@ -62,7 +65,12 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
 
 def environment_names(texts: Iterable[str]) -> tuple[str, ...]:
     """Environment variables that scripts read by a literal name, and some words besides, sorted."""
-    return tuple(sorted({name for text in texts for pair in _READ.findall(text) for name in pair if name}))
+    found: set[str] = set()
+    for text in texts:
+        found |= {name for pair in _READ.findall(text) for name in pair if name}
+        constants = dict(_NAMED.findall(text))
+        found |= {constants[name] for name in _READ_BY_NAME.findall(text) if name in constants}
+    return tuple(sorted(found))
 
 
 def _size(submission: Submission, name: str, stress: bool) -> str | None:

@@ -24,8 +24,7 @@ _KNOBS: tuple[tuple[str, str], ...] = (
     (r"LQER_ASYM_GROUP|\w*GROUP_SIZE", "16"),
     # Training.
     (r"(?:TOTAL_)?ITERATIONS|MAX_STEPS|NUM_STEPS", "2"),
-    (r"WARMUP_STEPS|EMA_WARMUP_STEPS", "1"),
-    (r"BATCH_WARMUP_STEPS", "1"),
+    (r"(?!MUON_)\w*WARMUP_STEPS", "1"),  # not the schedule of Muon's momentum, which costs nothing
     (r"BATCH_WARMUP_START|BATCH_TOKENS_START", _BATCH),
     (r"WARMDOWN_ITERS|WARMDOWN_STEPS|COOLDOWN_ITERS", "1"),
     (r"VAL_LOSS_EVERY", "0"),

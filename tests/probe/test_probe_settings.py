@@ -139,6 +139,11 @@ def test_names_come_from_reads_and_helpers() -> None:
     assert environment_names([text]) == ("A_B", "ITERATIONS", "lower_case")
 
 
+def test_a_minified_script_hides_no_name() -> None:
+    text = """_a=True;_d='WARMUP_STEPS';_e='RUN';warm=int(os.environ.get(_d,20));more=os.environ[_d];x=f(_e)"""
+    assert environment_names([text]) == ("WARMUP_STEPS",)
+
+
 def test_parent_has_no_torch() -> None:
     code = (
         "import sys, auditor.probe.runner, auditor.probe.settings\n"
