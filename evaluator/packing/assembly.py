@@ -37,7 +37,8 @@ class Assembly:
     """
 
     def __init__(self, checkpoint: Checkpoint, recipe: Recipe, calibration: Calibration | None) -> None:
-        self._recipe, self._calibration, self._rounded = recipe, calibration, dict[object, quant.Grouped]()
+        self._recipe, self._calibration = recipe, calibration
+        self._rounded: dict[tuple[str, Rounding, float], quant.Grouped] = {}
         self._weights = {name: torch.from_numpy(values) for name, values in checkpoint.weights.items()}
         self._roundings = {
             name: rounding

@@ -1,6 +1,6 @@
 """Quantisers: pure pairs of quantise and dequantise. How their results are stored is no business of this package."""
 
-from reference_model.quant.fallback import narrow_until, outward
+from reference_model.quant.fallback import outward
 from reference_model.quant.gptq import gptq, gptq_grouped
 from reference_model.quant.groups import Grouped, salient_groups
 from reference_model.quant.hessians import collect_hessians
@@ -23,7 +23,6 @@ __all__ = [
     "gptq",
     "gptq_grouped",
     "low_rank",
-    "narrow_until",
     "outward",
     "prune_magnitude",
     "quantise_rows",

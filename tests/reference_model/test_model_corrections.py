@@ -12,7 +12,6 @@ from reference_model.quant import (
     gptq,
     gptq_grouped,
     low_rank,
-    narrow_until,
     outward,
     prune_magnitude,
     quantise_rows_searched,
@@ -104,7 +103,3 @@ def test_pruning_zeroes_the_smallest(fraction: float) -> None:
 def test_layers_fall_back_outward_from_the_middle() -> None:
     assert outward(11) == [5, 6, 4, 7, 3, 8, 2, 9, 1, 10, 0]
     assert outward(4) == [2, 3, 1, 0]
-    assert narrow_until(lambda narrowed: True, 4) == frozenset()
-    assert narrow_until(lambda narrowed: len(narrowed) >= 3, 11) == frozenset({5, 6, 4})
-    assert narrow_until(lambda narrowed: len(narrowed) == 4, 4) == frozenset(range(4))
-    assert narrow_until(lambda narrowed: False, 4) is None
