@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 Ask = Callable[["Audited"], tuple[RuleResult, ...]]
 """What the rules say of a submission."""
 
-_NOT_A_SWITCH = re.compile(r".*(?:WARMUP|CHUNK|LEN|LAYERS?|BLOCKS|EPOCHS?|STEPS?|RANK|LORA\w*|FREEZE\w*|DECAY|SEED)")
+_NOT_A_SWITCH = re.compile(
+    r".*(?:WARM|START|CHUNK|LEN|LAYERS?|BLOCKS|EPOCHS?|STEPS?|RANK|LORA|FREEZE|DECAY|SEED|_LR|BETA\d|BATCH|QUANT|OUTSIDE|LOG).*"
+)
+"""Sizes, schedules and places of a mechanism, 0 by default, that switch nothing on."""
 _MOST_SWITCHES = 4
 _FOUND = frozenset({Status.PROVED, Status.TRACED, Status.SUSPECTED})
 

@@ -9,9 +9,13 @@ import pytest
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.options import ProbeOptions
+from auditor.probe.kinds import Kind
 from auditor.probe.latent import latent_findings, switches_off
+from auditor.sandbox import Tier, available_tier
 from auditor.submission import Submission, read_submission
 from auditor.submission.switches import switched
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "submissions" / "dormant_feature"
 
 _SCRIPT = """
 import os
@@ -68,3 +72,19 @@ def test_only_what_a_switch_adds_is_latent(submission: Submission) -> None:
         ("TTT_ENABLED=1", "ttt-before-score", Status.TRACED)
     ]
     assert entries[0].experiment == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(available_tier() is Tier.NONE, reason="no sandbox works here")
+def test_what_a_switch_breaks_is_shown_by_running_it() -> None:
+    audited = Audited(read_submission(EXAMPLE))
+
+    def ask(other: Audited) -> tuple[RuleResult, ...]:
+        woken = Status.CLEAR if "TTT_ENABLED" in switches_off(other.submission) else Status.TRACED
+        return (RuleResult("ttt-before-score", Condition.SCORE_FIRST, Severity.VIOLATION, woken),)
+
+    (latent,) = latent_findings(audited, ask(audited), ask, ProbeOptions(), budget=60.0)
+    assert [failure.kind for failure, _ in latent.failures] == [Kind.LEAK]
+    (entry,) = latent.entries()
+    assert (entry.switch, entry.status) == ("TTT_ENABLED=1", Status.PROVED)
+    assert "an honest scorer changes at most" in entry.experiment
