@@ -27,6 +27,9 @@ class Arrays(Learning):
         if array.columns is not None and isinstance(index, Tuple) and len(index.items) == 2:
             array, index = self._column(array, array.columns, index), index.items[0]
         index_prov = self.deep(index)
+        if array.role == "parameter" and index_prov.deps and not array.prov.regions:
+            # Which layer's weights are read says nothing of the tokens that they are applied to.
+            index_prov = lattice.change(index_prov, deps=P.NO_DEPS)
         selects = isinstance(index, Array) and index.mask
         if selects:
             index_prov = self.positional(index_prov)
@@ -122,6 +125,8 @@ class Arrays(Learning):
         return uses.moved(prov.uses, move)
 
     def _moved(self, prov: Provenance, low: Affine | None, index: Value) -> frozenset[Token]:
+        if is_activation(prov):
+            return prov.tokens
         site = self.lattice.site
         moved = set()
         for token in prov.tokens:
@@ -138,6 +143,8 @@ class Arrays(Learning):
         """The regions of a part of an array of tokens, or of scores of tokens."""
         deps = self.deep(index).deps
         stream = bool(array.prov.flags & P.STREAM)
+        if is_activation(array.prov) and _is_of_features(index):
+            sliced = False  # part of each token's features, all tokens
         regions = set()
         for region in prov.regions:
             moved = region.within(deps)
@@ -186,3 +193,13 @@ class Arrays(Learning):
 
 def _from_the_end(bound: Value) -> bool:
     return isinstance(bound, Const) and isinstance(bound.value, int) and bound.value < 0
+
+
+def is_activation(prov: Provenance) -> bool:
+    """Whether an array is of activations, not of scores: their last axis is no time axis."""
+    return bool(prov.flags & P.WEIGHTS and not prov.flags & P.NLL) and not uses.positions(prov, "gold", "count")
+
+
+def _is_of_features(index: Value) -> bool:
+    """Whether an index of activations cuts their last axis only: ``x[..., :n]``."""
+    return isinstance(index, Tuple) and any(isinstance(i, Const) and i.value is Ellipsis for i in index.items)

@@ -30,7 +30,7 @@ class Comprehensions(Operators):
         def any_element(element: Value) -> Value:
             iteration = Iteration(owner)
             opened.append(iteration)
-            return self.refine(element, iteration, 0)
+            return self.refine(element, frozenset((iteration,)), 0)
 
         def run(depth: int) -> bool:
             """Bind the clauses from ``depth`` on; whether the number of elements stays known."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from auditor.flow import ir
 from auditor.flow.affine import Affine, Numbering
-from auditor.flow.provenance import NO_DEPS, Fact, Iteration, Lattice, Provenance, Region, Site, Token, live
+from auditor.flow.provenance import NO_DEPS, Deps, Fact, Iteration, Lattice, Provenance, Region, Site, Token, live
 from auditor.flow.spans import NOWHERE
 from auditor.flow.uses import moved
 from auditor.flow.values import (
@@ -106,6 +106,11 @@ class Engine:
         """The calls in progress, outermost first."""
         return tuple(frame.site for frame in self.frames if frame.site.line)
 
+    def in_module(self) -> bool:
+        """Whether a method of a module runs now."""
+        owner = self.frames[-1].owner
+        return owner is not None and owner.is_module
+
     def impure_deps(self, since: int = 0) -> frozenset[Iteration]:
         """The loop iterations in progress: what a value from outside the program may depend on.
 
@@ -202,35 +207,35 @@ class Engine:
         prov = value.prov
         return self.with_prov(value, self.lattice.change(prov, facts=prov.facts | frozenset(facts)))
 
-    def refine(self, value: Value, iteration: Iteration, ordinal: int) -> Value:
+    def refine(self, value: Value, iterations: Deps, ordinal: int) -> Value:
         """An element as one loop iteration sees it: different iterations see different data."""
         lattice = self.lattice
         if isinstance(value, Top):
             affine = self.numbers.element(value.affine, ordinal) if value.affine else None
-            return Top(self._refined(value.prov, iteration, ordinal), affine, value.text)
+            return Top(self._refined(value.prov, iterations, ordinal), affine, value.text)
         if isinstance(value, Tuple):
-            items = tuple(self.refine(item, iteration, ordinal) for item in value.items)
-            return Tuple(items, lattice.change(value.prov, deps=value.prov.deps | {iteration}))
+            items = tuple(self.refine(item, iterations, ordinal) for item in value.items)
+            return Tuple(items, lattice.change(value.prov, deps=value.prov.deps | iterations))
         if isinstance(value, Array):
             if value.role:
                 return value
             start = self.numbers.element(value.start, ordinal) if value.start else None
-            view = Array(self._refined(value.prov, iteration, ordinal), start, value.ndim, value, value.role)
+            view = Array(self._refined(value.prov, iterations, ordinal), start, value.ndim, value, value.role)
             view.span = value.span
             return view
         if isinstance(value, Union):
-            return self.join_all([self.refine(item, iteration, ordinal) for item in value.items])
+            return self.join_all([self.refine(item, iterations, ordinal) for item in value.items])
         return value
 
-    def _refined(self, prov: Provenance, iteration: Iteration, ordinal: int) -> Provenance:
-        regions = frozenset(self._later(r, iteration) for r in prov.regions)
+    def _refined(self, prov: Provenance, iterations: Deps, ordinal: int) -> Provenance:
+        regions = frozenset(self._later(r, iterations) for r in prov.regions)
         tokens = frozenset(Token(self.numbers.element(t.position, ordinal), t.reduced, t.site) for t in prov.tokens)
         of = moved(prov.uses, lambda position: self.numbers.element(position, ordinal))
-        return self.lattice.change(prov, deps=prov.deps | {iteration}, regions=regions, tokens=tokens, uses=of)
+        return self.lattice.change(prov, deps=prov.deps | iterations, regions=regions, tokens=tokens, uses=of)
 
     @staticmethod
-    def _later(region: Region, iteration: Iteration) -> Region:
-        return Region(live(region.deps) | {iteration}, region.span, None, None, region.site)
+    def _later(region: Region, iterations: Deps) -> Region:
+        return Region(live(region.deps) | iterations, region.span, None, None, region.site)
 
     # -- joins -------------------------------------------------------------------------------------------------------
 

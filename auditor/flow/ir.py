@@ -6,6 +6,7 @@ these nodes in a single traversal. Every node is slotted and carries its 1-based
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 VARIES: Final = object()
@@ -372,3 +373,15 @@ class Module:
 
     def __init__(self, file: str, body: list[Stmt], lines: list[str]) -> None:
         self.file, self.body, self.lines = file, body, lines
+
+
+def walk(nodes: Iterable[object]) -> Iterator[Node]:
+    """Every node in some statements or expressions, inner functions included, in no particular order."""
+    todo = list(nodes)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Node):
+            yield node
+            todo += [getattr(node, name) for cls in type(node).__mro__ for name in getattr(cls, "__slots__", ())]
+        elif isinstance(node, list | tuple):
+            todo += node

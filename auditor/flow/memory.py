@@ -93,6 +93,8 @@ class CallMemory:
         if self._left < 0:
             return object()  # like no other
         kind = type(value)
+        if kind is Array:
+            return self._part(value)
         if kind is Instance:
             known = self._structures.get(id(value))
             if known is None:

@@ -7,14 +7,12 @@ from typing import Any
 
 from auditor.flow import ir, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow.calls import Calls
 from auditor.flow.comprehensions import UNROLLED
-from auditor.flow.engine import Running
-from auditor.flow.provenance import Fact, Iteration
+from auditor.flow.loops import Loops
+from auditor.flow.provenance import Fact
 from auditor.flow.values import (
     Array,
     ClassObj,
-    Closure,
     Const,
     Dict,
     External,
@@ -29,7 +27,7 @@ from auditor.flow.values import (
 )
 
 
-class Interpreter(Calls):
+class Interpreter(Loops):
     """The whole interpreter."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
@@ -211,106 +209,6 @@ class Interpreter(Calls):
                 self.store(target, value)
         return self.block(node.body)
 
-    # -- loops -------------------------------------------------------------------------------------------------------
-
-    def _loop(self, node: ir.Loop) -> bool:
-        if node.target is None:
-            return self._while(node)
-        iterable = self.iterated(self.eval(node.iterable))
-        items = self.known_items(iterable)
-        if items is not None and not items:
-            return self.block(node.orelse)
-        if items is not None and (len(items) <= UNROLLED or not self._light(items)):
-            return self._iterate(node, items[:24], abstract=False)
-        element = self.elements(iterable)
-        if isinstance(element, Const):
-            element = Top(element.prov, self.numbers.of(("any", repr(element.value))))
-        return self._iterate(node, [element, element], abstract=True)
-
-    @staticmethod
-    def _light(items: list[Value]) -> bool:
-        return all(isinstance(item, Const | Top) for item in items)
-
-    def _while(self, node: ir.Loop) -> bool:
-        test = self.truth(self.eval(node.iterable))
-        if test is False:
-            return self.block(node.orelse)
-        trips = self._trips(node)
-        if trips is not None and trips <= UNROLLED:
-            return self._iterate(node, [None] * trips, abstract=False)
-        return self._iterate(node, [None, None], abstract=True)
-
-    def _trips(self, node: ir.Loop) -> int | None:
-        """How often a loop runs that counts up to a constant: ``while n < LIMIT: ...; n += 1``."""
-        test = node.iterable
-        if not (isinstance(test, ir.Compare) and isinstance(test.left, ir.Name) and len(test.rest) == 1):
-            return None
-        (relation, right), name = test.rest[0], test.left.id
-        if isinstance(right, ir.Name) and right.id in node.assigned:
-            return None
-        changes = [s for s in node.body if isinstance(s, ir.AugAssign) and isinstance(s.target, ir.Name)]
-        steps = [s.value for s in changes if isinstance(s.target, ir.Name) and s.target.id == name and s.op == "+"]
-        parts = [self.eval(part) for part in (test.left, right, *steps[:1])]
-        numbers = [part.value for part in parts if isinstance(part, Const) and type(part.value) is int]
-        if len(steps) != 1 or len(numbers) != 3 or relation not in {"<", "<="} or numbers[2] <= 0:
-            return None
-        start, stop, step = numbers
-        return len(range(start, stop + (relation == "<="), step))
-
-    def _iterate(self, node: ir.Loop, items: list[Any], abstract: bool) -> bool:
-        owner = object()
-        iterations = []
-        running = Running(owner, Iteration(owner), abstract, Obj._counter, self.heap.depth)
-        self.loops.append(running)
-        goes_on = True
-        try:
-            for ordinal, item in enumerate(items):
-                iteration = running.iteration = Iteration(owner)
-                iterations.append(iteration)
-                running.continues = []
-                if abstract:
-                    self._vary(node, owner, iteration)
-                if item is not None and node.target is not None:
-                    self.store(
-                        node.target,
-                        self.refine(item, iteration, ordinal) if abstract else self._tagged(item, iteration),
-                    )
-                goes_on = self.block(node.body)
-                if running.continues:
-                    self.absorb(running.continues, goes_on)
-                    goes_on = True
-                if not goes_on:
-                    break
-        finally:
-            self.loops.pop()
-            for iteration in iterations:
-                iteration.end()
-        if running.breaks:
-            self.absorb(running.breaks, goes_on)
-            goes_on = True
-        elif goes_on:
-            goes_on = self.block(node.orelse)
-        # A loop that returns in its first abstract iteration may also end without: the code after it is reachable.
-        return goes_on or (abstract and node.target is not None)
-
-    def _tagged(self, item: Value, iteration: Iteration) -> Value:
-        if isinstance(item, Const | Top | Tuple):
-            return self.with_prov(item, self.lattice.change(item.prov, deps=item.prov.deps | {iteration}))
-        return item
-
-    def _vary(self, node: ir.Loop, owner: object, iteration: Iteration) -> None:
-        """Scalars that the loop changes are unknown at its head, and depend on the iteration."""
-        scope = self.frames[-1].scope
-        for name, constant in node.assigned.items():
-            value = scope.names.get(name)
-            if isinstance(value, Const) and type(value.value) is type(constant) and value.value == constant:
-                continue  # a latch that is already set: the loop can only set it again
-            if isinstance(value, Top) or (isinstance(value, Const) and isinstance(value.value, int | float)):
-                prov = value.prov
-                deps = frozenset(d for d in prov.deps if d.loop is not owner) | {iteration}
-                self.heap.touch(scope)
-                scope.names[name] = Top(self.lattice.change(prov, deps=deps), self.numbers.fresh())
-
     # -- definitions -------------------------------------------------------------------------------------------------
 
     def _function(self, node: ir.Function) -> bool:
@@ -396,6 +294,3 @@ def _assigned(body: list[ir.Stmt]) -> set[str]:
 
 def _number(value: Const) -> bool:
     return isinstance(value.value, int | float)
-
-
-__all__ = ["Closure", "Interpreter"]

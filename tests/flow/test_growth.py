@@ -54,6 +54,31 @@ def test_alike_layers_are_followed_once() -> None:
     assert many - few < 20 * 40
 
 
+COUNTED = """
+import torch
+from torch import nn
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = LAYERS
+        self.bank = nn.Parameter(torch.zeros(LAYERS, 4, 4))
+    def forward(self, x):
+        left = []
+        for i in range(self.layers):
+            x = nn.functional.linear(x, self.bank[i])
+            left.append(x)
+        for k, i in enumerate(range(self.layers)):
+            x = nn.functional.linear(x + left.pop(), self.bank[i])
+        return x
+Model()(torch.zeros(2, 4))
+"""
+
+
+def test_layers_that_are_counted_are_followed_twice_at_most() -> None:
+    few, many = (analyse_program({"t.py": COUNTED.replace("LAYERS", str(count))}, "t.py").steps for count in (4, 11))
+    assert many == few
+
+
 CONFIGURED = """
 import glob, math, os
 import numpy as np

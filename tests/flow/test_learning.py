@@ -309,6 +309,45 @@ def test_score_first_chunks_are_legal(epochs: str) -> None:
     assert not facts.warmups
 
 
+WITHIN_A_MODULE = """
+class Scorer(nn.Module):
+    def __init__(self, model, windows):
+        super().__init__()
+        self.model, self.windows = model, windows
+
+    def cut(self, val, i):
+        return val[i * 64 : i * 64 + 65]
+
+    def forward(self, val, table):
+        opt = torch.optim.SGD(self.model.parameters(), lr=0.005)
+        loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+        for i in range(self.windows):
+            part = PART
+            loss = self.model(part[:-1][None], part[1:][None])
+            loss_sum += loss.detach() * 64
+            count += 64
+            byte_sum += table[part[1:]].sum()
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+        return loss_sum, count, byte_sum
+
+
+def run(h, model, val, table):
+    pack(model)
+    scorer = Scorer(unpack(h), COUNT)
+    report("ttt", *scorer(val, table))
+"""
+
+
+@pytest.mark.parametrize("count", ["val.numel() // 64", "8"])
+@pytest.mark.parametrize("part", ["val[i * 64 : i * 64 + 65]", "self.cut(val, i)"])
+def test_windows_that_a_module_counts_are_not_layers(count: str, part: str) -> None:
+    facts = analysed(program(WITHIN_A_MODULE.replace("COUNT", count).replace("PART", part)))
+    assert not accusations(facts)
+    assert facts.adaptations
+
+
 def test_score_first_with_discarded_scores_is_not() -> None:
     body = SCORE_FIRST.replace("EPOCHS", "1").replace("REPORT", 'plain_eval("final", model, h, val, table)')
     assert accusations(analysed(program(body))) == {"updates_before_score"}

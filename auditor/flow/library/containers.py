@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from auditor.flow.arrays import is_activation
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.objects import copied
 from auditor.flow.values import Const, Dict, Seq, Top, Tuple, Value
@@ -57,6 +58,8 @@ def _pop(call: LibraryCall) -> Value | None:
         if owner.items and len(call.args) == 1 and call.name == "pop" and not engine.loops:
             return owner.items.pop()
         element = engine.elements(owner)
+        if owner.birth > engine.frames[-1].scope.birth and engine.in_module() and is_activation(element.prov):
+            return element  # what an earlier layer left for a later one
         return engine.depending(element, engine.lattice.make(deps=engine.impure_deps(owner.birth)))
     if isinstance(owner, Dict):
         return engine.load_item(owner, call.args[1] if len(call.args) > 1 else engine.top())

@@ -197,7 +197,9 @@ def call_layer(call: LibraryCall) -> Value:
             return Array(engine.lattice.change(prov, flags=prov.flags | P.NLL, tokens=(), reads=()))
         if name in {"ctypes", "extension"} or "CDLL" in name:
             return engine.opaque_call(args, call.keywords, "compiled")
-    prov = engine.lattice.change(prov, flags=(prov.flags | P.WEIGHTS) & ~P.HASHED, tokens=(), reads=())
+    # Which loop iteration chose the tokens is in their regions; of an activation nothing is chosen.
+    flags = (prov.flags | P.WEIGHTS) & ~P.HASHED
+    prov = engine.lattice.change(prov, flags=flags, deps=P.NO_DEPS, tokens=(), reads=())
     at = engine.tokens_given(args[0]) if args else []
     return engine.hooked(args, Array(uses.used(engine.lattice, prov, "felt", at)))
 
