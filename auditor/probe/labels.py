@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from auditor.audited import Audited
 
 _PRINTED = re.compile(rb"(\w*(?:bpb|mix)\w*)[\"']?\s*[:=]\s*(\d+\.\d{4,})")
+_EVERY_SCORE = frozenset({b"val_bpb", b"bpb"})
+"""Names that tell no score from another."""
 _SAME = 6e-5
 """Bits per byte: claims are quoted to four digits."""
 _MOST_BYTES = 4 << 20
@@ -46,6 +48,7 @@ def names_of(claimed: Sequence[float], printed: Sequence[Mapping[bytes, bytes]])
     return frozenset(
         name.decode("ascii", "replace")
         for name, numbers in found.items()
+        if name not in _EVERY_SCORE
         for number in (*numbers, sum(numbers) / len(numbers))
         if any(abs(number - claim) <= _SAME for claim in claimed)
     )

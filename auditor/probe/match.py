@@ -172,11 +172,15 @@ def entries(recording: Recording, match: Match) -> Vector | None:
 
     None when this run made other reductions: its score has another shape.
     """
+    if match.is_bytewise:  # a stream of other bytes makes another number of them
+        first = match.parts[0][1].start
+        every = [event.values for event in recording.events if event.site == match.site][first:]
+        return np.abs(np.concatenate(every)) / _PER_BYTE[match.divisor] * math.log(2.0) if every else None
     chosen = _chosen(recording, match.parts)
     if chosen is None:
         return None
     vector = np.concatenate(chosen)
-    return np.abs(vector) / _PER_BYTE[match.divisor] * math.log(2.0) if match.is_bytewise else vector
+    return -vector if vector.sum() < 0.0 else vector  # some add up logarithms, and turn the sum around
 
 
 def sizes(recording: Recording, match: Match) -> tuple[int, ...]:
@@ -239,7 +243,7 @@ def _windows(events: Sequence[Event], value: float, tolerance: float, targets: i
         if nonzero < _FEWEST * targets:
             continue
         for divisor, count in (("entries", size), ("nonzero", nonzero), ("targets", targets)):
-            if abs(total / count - value) <= tolerance:
+            if abs(abs(total) / count - value) <= tolerance:
                 yield (abs(count - targets), abs(size - targets), _unlikely(events[first].site)), first, divisor
 
 
@@ -289,7 +293,7 @@ def _byte_matches(by_site: dict[Site, list[Event]], claim: Claim, targets: int) 
     for site, tops in suffixes.items():
         for first, total, size, _ in tops:
             for other, below, count in counts.get(size, ()):
-                if other == site or abs(total / (math.log(2.0) * count) - (claim.bpb or 0.0)) > claim.tolerance:
+                if other == site or abs(abs(total) / (math.log(2.0) * count) - (claim.bpb or 0.0)) > claim.tolerance:
                     continue
                 rank = (abs(size - targets), _unlikely(site))
                 part, count_part = ((s, range(f, len(by_site[s]))) for s, f in ((site, first), (other, below)))

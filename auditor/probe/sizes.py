@@ -103,7 +103,7 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite(r"(\bbatch_seqs\s*(?::\s*int)?\s*=\s*)\d+\b", r"\g<1>2", "windows of a batch"),
     Rewrite(r"\buse_fused\s*=\s*True\b", "use_fused = False", "a kernel that only a GPU runs"),
     Rewrite(r"(\bstride\s*(?::\s*int)?\s*=\s*)(?:32|64|96|128|256|512)\b", rf"\g<1>{STRIDE}", "stride of windows"),
-    Rewrite(r"(\bchunk_tokens\s*(?::\s*int)?\s*=\s*)\d[\d_]{3,}\b", rf"\g<1>{CHUNK}", "tokens of a chunk"),
+    Rewrite(r"(\bchunk_(?:tokens|size)\s*(?::\s*int)?\s*=\s*)\d[\d_]{3,}\b", rf"\g<1>{CHUNK}", "tokens of a chunk"),
     Rewrite(
         r"(\b(?:num_seqs|num_batches|n_samples|num_samples)\s*(?::\s*int)?\s*=\s*)\d{2,}\b",
         r"\g<1>2",

@@ -25,6 +25,16 @@ def test_the_score_is_traced_to_its_entries() -> None:
     assert vector.mean() == pytest.approx(match.claim.loss, abs=1e-8)
 
 
+def test_logarithms_that_are_added_up_and_turned_around_are_losses() -> None:
+    events = tuple(Event(event.site, -event.values, event.order) for event in BASE.events)
+    match = match_claim([replace(BASE, events=events)], DESIGN.targets)
+    assert match is not None
+    turned, usual = entries(replace(BASE, events=events), match), entries(BASE, match)
+    assert turned is not None
+    assert usual is not None
+    assert np.array_equal(turned, usual)
+
+
 def test_a_padded_layout_is_divided_by_its_nonzero_entries() -> None:
     match = match_claim([toy.record(toy.documents, DESIGN.tokens)], DESIGN.targets)
     assert match is not None

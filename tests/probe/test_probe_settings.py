@@ -97,7 +97,11 @@ def test_a_toy_size_is_never_more_than_what_the_run_had(folder: Path) -> None:
 
 def test_stress_finds_tables_whose_size_stands_in_the_line(folder: Path) -> None:
     (folder / "helpers.py").write_text("_NG_B = 1 << 22\nngram_mask = np.uint64((1 << 20) - 1)\nimage = 1 << 20\n")
+    with (folder / "helpers.py").open("a") as file:
+        file.write("chunk_size = 32768\n")
     submission = read_submission(folder)
+    usual = [item.after for item in setup_for(submission).altered if item.file == "helpers.py"]
+    assert usual == ["chunk_size = 64"]  # what is counted chunk by chunk must be counted within the toy stream
     stress = setup_for(submission, stress=True)
     extra = [item for item in stress.altered if item not in setup_for(submission).altered and item.file == "helpers.py"]
     assert [(item.line, item.after) for item in extra] == [(1, "_NG_B = 64"), (2, "ngram_mask = np.uint64((64")]
