@@ -62,7 +62,7 @@ class Documents:
         hints: hint token per position, or None.
         entropy: whether the mixer needs the entropy.
         rows: positions whose whole distribution will be asked for.
-        on_batch: told how many positions were scored so far.
+        on_batch: told how far this rank is with its share, as a number of all positions.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Documents:
         self._rows = {position: number for number, position in enumerate(rows)}
         self._whole = torch.zeros(len(rows), model.config.vocab_size, dtype=torch.float64, device=ranks.device)
         self._scores: Float64 | None = None
-        self._done = 0
+        self._done, self._share = 0, 0  # positions that this rank has scored, and that it is dealt
 
     def score(self, windows: range) -> ChunkScores:
         """The scores of the positions of ``windows``; the first call scores the whole stream."""
@@ -107,9 +107,11 @@ class Documents:
     def _score_all(self) -> Float64:
         """Target, entropy and hint of every position, float64 ``(3, T)``, on every rank."""
         buffer = torch.zeros(3, self.plan.positions, dtype=torch.float64, device=self.ranks.device)
-        batches = range(math.ceil(len(self.spans) / self.settings.batch))
-        for number in self.ranks.mine(len(batches)):
-            self._batch(self.spans[number * self.settings.batch : (number + 1) * self.settings.batch], buffer)
+        size = self.settings.batch
+        mine = [self.spans[size * i : size * (i + 1)] for i in self.ranks.mine(math.ceil(len(self.spans) / size))]
+        self._share = sum(stop - start for spans in mine for start, stop in spans)
+        for spans in mine:
+            self._batch(spans, buffer)
         self.ranks.merge(buffer)
         self.ranks.merge(self._whole)
         scores: Float64 = buffer.cpu().numpy()
@@ -137,7 +139,7 @@ class Documents:
             if any(tokens is not None for tokens in scored):
                 self.adapters.adapt(losses, scored)
                 self.steps += 1
-            self.on_batch(min(self._done * self.ranks.size, self.plan.positions))
+            self.on_batch(self._done * self.plan.positions // self._share)
 
     def _forward(self, spans: Sequence[tuple[int, int]], first: int, nominal: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses ``(batch, n)`` with gradients and float64 log-probabilities ``(batch, n, V)`` of one chunk."""
