@@ -345,7 +345,7 @@ def _final_call(
             for change, recording in zip(changes, call.recordings, strict=False)
             if recording.status in ENDED
         }
-        found = measure(recordings, design, labels) if recordings else said
+        found = measure(recordings, design, labels, main.wanted) if recordings else said
         if isinstance(found, Measured) and abs(found.score - main.score) <= main.wanted[1]:
             said = found
     return said

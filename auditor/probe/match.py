@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +141,13 @@ def find_matches(recording: Recording, claim: Claim, targets: int) -> tuple[Matc
     return tuple(match for _, match in sorted(found, key=lambda pair: pair[0]))
 
 
-def match_claim(recordings: Sequence[Recording], targets: int, *, labels: frozenset[str] = frozenset()) -> Match | None:
+def match_claim(
+    recordings: Sequence[Recording],
+    targets: int,
+    *,
+    labels: frozenset[str] = frozenset(),
+    wanted: tuple[float, float] | None = None,
+) -> Match | None:
     """The reduction that made the final claim, in every one of the runs.
 
     Args:
@@ -149,16 +155,24 @@ def match_claim(recordings: Sequence[Recording], targets: int, *, labels: frozen
         targets: N.
         labels: labels of the score that the submission claims, as its logs print it; the last printed score if none
             of them occurs.
+        wanted: the score and its tolerance, where it is known: whatever was printed or returned, only that is matched.
     """
     base, *others = recordings
     every = claims(base)
     named = [claim for claim in every if any(label and label in claim.label for label in labels)]
     last = every[len(every) - _candidates(every) :]
-    for claim in (*reversed(named), *reversed(last)):
+    meant = (*reversed(named), *reversed(last)) if wanted is None else _near(every, *wanted)
+    for claim in meant:
         for match in find_matches(base, claim, targets):
             if all(_holds(match, claim, every, other, targets) for other in others):
                 return match
     return None
+
+
+def _near(every: Sequence[Claim], score: float, tolerance: float) -> list[Claim]:
+    """Claims of a score; what a call returns without a name may be a loss or bits per byte."""
+    near = [claim for claim in every if abs(claim.wanted[0] - score) <= tolerance]
+    return [*near, *(replace(claim, loss=None, bpb=claim.loss) for claim in near if claim.digits is None)]
 
 
 def _candidates(every: Sequence[Claim]) -> int:
@@ -203,8 +217,10 @@ def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording,
     there = claims(other)
     if len(there) != len(every):
         return True
-    corresponding = there[every.index(claim)]
+    place = next(number for number, each in enumerate(every) if (each.label, each.order) == (claim.label, claim.order))
+    corresponding = there[place]
     value = corresponding.bpb if match.is_bytewise or claim.loss is None else corresponding.loss
+    value = corresponding.loss if claim.digits is None else value
     vector = entries(other, match)
     if vector is None or value is None:
         return True

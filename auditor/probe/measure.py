@@ -101,7 +101,10 @@ class Measured:
 
 
 def measure(
-    recordings: Mapping[Change, Recording], design: Design, labels: frozenset[str] = frozenset()
+    recordings: Mapping[Change, Recording],
+    design: Design,
+    labels: frozenset[str] = frozenset(),
+    wanted: tuple[float, float] | None = None,
 ) -> Measured | str:
     """Measure the scorer that made the final score.
 
@@ -109,6 +112,7 @@ def measure(
         recordings: by what their stream changes; those of the base stream and of its repetition must be there.
         design: the streams.
         labels: labels of the claimed score in the submission's logs.
+        wanted: the score and its tolerance, where it is known.
 
     Returns:
         Why it cannot be measured, in words for people, where it cannot.
@@ -119,7 +123,8 @@ def measure(
         return _why_incomplete(recordings)
     if not claims(base):
         return "the run printed no score"
-    match = match_claim([base, *(r for c, r in whole.items() if c != Change("base"))], design.targets, labels=labels)
+    others = (recording for change, recording in whole.items() if change != Change("base"))
+    match = match_claim([base, *others], design.targets, labels=labels, wanted=wanted)
     if match is None:
         return "no recorded reduction makes the printed score"
     vectors = {change: entries(recording, match) for change, recording in whole.items()}

@@ -90,6 +90,20 @@ def test_a_mixture_byte_by_byte_adds_up_to_more_than_one_over_tokens(one_by_one:
     assert found.excesses
 
 
+def test_a_call_that_returns_both_scores_is_measured_by_the_one_that_is_claimed() -> None:
+    def returned(tokens: Tokens) -> Recording:
+        run = recorded(tokens, 0.5)
+        loss, bpb = (float(line.text.rpartition(sign)[2]) for line, sign in zip(run.lines[::-1], ":=", strict=True))
+        return Recording("ok", "", "call", run.events, (), (loss, bpb), {})
+
+    runs = {change: returned(DESIGN.apply(change)) for change in call_changes(DESIGN, DESIGN.positions[:1])}
+    loss, bpb = runs[Change("base")].returned
+    of_loss, of_mixture = (measure(runs, DESIGN, wanted=(score, 1e-5)) for score in (loss, bpb))
+    assert isinstance(of_loss, Measured)
+    assert isinstance(of_mixture, Measured)
+    assert (of_loss.match.site, of_mixture.match.site) == (toy.SITE, BITS)
+
+
 def test_spreading_alone_is_still_a_distribution_over_tokens() -> None:
     found = measured(2.0)
     assert found.match.site == BITS
