@@ -10,6 +10,8 @@ from auditor.flow.provenance import Fact, Provenance, Region, Token
 from auditor.flow.spans import Apart, Span, apart
 from auditor.flow.values import Array, Const, Slice, Top, Tuple, Value
 
+_LAST = Affine(-1)
+
 
 class Arrays(Learning):
     """Views of arrays, and the stretches and tokens that they show."""
@@ -151,11 +153,11 @@ class Arrays(Learning):
             if stream:
                 moved = Region(moved.deps, None, low if sliced else None, high, self.lattice.site)
             elif sliced and isinstance(index, Tuple):
-                moved = moved._replace(span=self.cut(low, high))
+                moved = moved._replace(span=self.cut(index))
             regions.add(moved)
         facts = prov.facts
         if sliced and isinstance(index, Tuple) and not stream:
-            facts = self._inside(facts, self.cut(low, high))
+            facts = self._inside(facts, self.cut(index))
         return self.lattice.change(prov, regions=regions, facts=facts)
 
     def narrowed(self, prov: Provenance, span: Span) -> Provenance:
@@ -163,10 +165,21 @@ class Arrays(Learning):
         regions = frozenset(r._replace(span=span) for r in prov.regions)
         return self.lattice.change(prov, regions=regions, facts=self._inside(prov.facts, span))
 
-    def cut(self, low: Affine | None, high: Affine | None) -> Span:
-        """A part of each window, its bounds as functions of the window."""
-        general = self.numbers.general
-        return Span(low and general(low), high and general(high), self.nonzero)
+    def cut(self, index: Value) -> Span:
+        """The part of each window that a slice of the last axis takes, its bounds as functions of the window."""
+        last = index.items[-1] if isinstance(index, Tuple) and index.items else index
+        if not isinstance(last, Slice):
+            return Span(None, None)
+        return Span(self._bound(last.lower or self.const(0)), self._bound(last.upper), self.nonzero)
+
+    def _bound(self, value: Value | None) -> Affine | None:
+        """An offset in a window; ``[:-1]`` only shifts a window against itself, and leaves no part of it out."""
+        affine = self.affine(value)
+        if affine is None or affine == _LAST:
+            return None
+        if not affine.terms and affine.const < 0:
+            return self.numbers.of("end").plus(affine)
+        return self.numbers.general(affine)
 
     def _inside(self, facts: frozenset[Fact], span: Span) -> frozenset[Fact]:
         """Facts that are about the offsets of the span; what is about others in some cases only is not certain."""

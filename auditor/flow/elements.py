@@ -126,11 +126,11 @@ class Elements(Arrays):
         values = [*owner.known.values(), *([owner.element] if owner.element is not None else [])]
         value = self.join_all(values)
         if isinstance(value, Const | Top | Array):
-            prov = self.lattice.merge(value.prov, owner.prov)
-            if index.prov.flags & P.VAL:
-                prov = self.lattice.union(prov, self.deep(index))
+            prov, key = self.lattice.merge(value.prov, owner.prov), self.deep(index)
+            if key.flags & P.VAL:
+                prov = self.lattice.union(prov, key)
                 prov = self.read_table(owner, index, prov) if reading else prov
-            elif index.prov.flags & P.BYTES:
+            elif key.flags & P.BYTES:
                 prov = self.lattice.flagged(prov, P.LEARNED_BYTES)
             return self.with_prov(value, prov) if not (isinstance(value, Array) and value.role) else value
         return self.depending(value, index.prov) if index.prov.deps else value

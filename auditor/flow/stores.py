@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from auditor.flow import ir, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow.affine import Affine
 from auditor.flow.elements import Elements, hashable
 from auditor.flow.values import (
     Array,
@@ -137,9 +136,9 @@ class Stores(Elements):
         elif learned is not None:
             prov = self.lattice.merge(self.without_tokens(prov), learned)
         elif isinstance(index, Tuple) or owner.ndim != 1:
-            low, high, sliced = self.shift(owner, index)
+            _, _, sliced = self.shift(owner, index)
             if sliced and not prov.flags & (P.VAL | P.NLL):
-                self._mask_written(owner, low, high, value)
+                self._mask_written(owner, index, value)
         if isinstance(value, Array) and value.start is not None and owner.start is None and not owner.role:
             self.heap.touch(owner)
             owner.start = value.start
@@ -147,7 +146,7 @@ class Stores(Elements):
             prov = self.masked(prov, owner.prov)
         self.write(owner, prov)
 
-    def _mask_written(self, owner: Array, low: Affine | None, high: Affine | None, value: Value) -> None:
+    def _mask_written(self, owner: Array, index: Value, value: Value) -> None:
         """A mask that is set over part of each row."""
         truth = self.truth(value)
         root = owner
@@ -155,7 +154,7 @@ class Stores(Elements):
             root = root.base
         if truth is not False:
             self.heap.touch(root)
-            root.span = self.cut(low, high)
+            root.span = self.cut(index)
             if owner is not root:
                 owner.span = root.span
 

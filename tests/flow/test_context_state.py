@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from programs import program
+from programs import evaluation, program
 from test_learning import accusations, analysed
 
 from auditor.flow import Certainty
@@ -77,6 +77,25 @@ def test_what_is_fitted_decides(guard: str, fitted: str, found: Certainty | None
 def test_a_state_for_the_batch_is_told_from_one_for_each_window(rows: str, per_row: bool) -> None:
     text = BATCHES.replace("GUARD", NOT_FIRST).replace("FITTED", CONTEXT).replace("ROWS", rows)
     assert [item.per_row for item in analysed(program(text)).adaptations] == [per_row]
+
+
+LAST = """
+hidden = model.hidden(x).detach()
+push = torch.zeros(x.shape[0], 1, 64, requires_grad=True)
+fit = torch.optim.AdamW([push], lr=0.01)
+for _ in range(8):
+    fit.zero_grad()
+    z = model.head(hidden + push)
+    F.cross_entropy(z[:, :-FITTED].flatten(0, 1), y[:, :-FITTED].flatten()).backward()
+    fit.step()
+z = model.head(hidden + push.detach())
+nll = F.cross_entropy(z[:, -64:].flatten(0, 1), y[:, -64:].flatten(), reduction="none")
+"""
+
+
+@pytest.mark.parametrize(("fitted", "found"), [(64, set()), (65, set()), (63, {"slot_updates"}), (1, {"slot_updates"})])
+def test_offsets_from_the_end_are_compared(fitted: int, found: set[str]) -> None:
+    assert accusations(analysed(evaluation(LAST.replace("FITTED", str(fitted))))) == found
 
 
 def test_a_bound_that_is_one_of_two_is_taken_case_by_case() -> None:

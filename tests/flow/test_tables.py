@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from programs import evaluation
+from programs import evaluation, program
 from test_learning import accusations, analysed
 
 MIX = """
@@ -202,3 +202,36 @@ spread = np.repeat((-nll / lengths).numpy(), lengths.numpy())
 nll = torch.tensor(-np.logaddexp(math.log(0.5) + spread, math.log(0.5) + PPM))
 """
     assert accusations(analysed(evaluation(body, "PPM = np.zeros(10)\n"))) == {"byte_spreads"}
+
+
+PAIRS = """
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    kept = []
+    for k in range(0, (val.numel() - 1) // h.seq_len):
+        rows = val[k * h.seq_len : (k + 1) * h.seq_len + 1].long()[None]
+        x, y = rows[:, :-1], rows[:, 1:]
+        nll = F.cross_entropy(model.logits(x)[0], y[0], reduction="none")
+        kept.append((nll.numpy(), x[0].numpy(), y[0].numpy()))
+        count += y.numel()
+        byte_sum += table[y[0]].sum()
+    pairs = {}
+    FIRST
+    for losses, xs, ys in kept:
+        for value, a, b in zip(losses.tolist(), xs.tolist(), ys.tolist()):
+            loss_sum += -math.log(0.7 * math.exp(-value) + 0.3 * pairs.get((a, b), 0) / 1000)
+        THEN
+    report("final", loss_sum, count, byte_sum)
+"""
+COUNT = """
+        for a, b in zip(xs.tolist(), ys.tolist()):
+            pairs[a, b] = pairs.get((a, b), 0) + 1"""
+
+
+@pytest.mark.parametrize(("early", "found"), [(True, {"rescores"}), (False, set())], ids=["counted", "scored"])
+def test_a_dictionary_of_pairs_of_a_shifted_window(early: bool, found: set[str]) -> None:
+    first = f"for _, xs, ys in kept:{COUNT}" if early else ""
+    text = PAIRS.replace("    FIRST", f"    {first}").replace("        THEN", "" if early else COUNT)
+    assert accusations(analysed(program(text))) == found
