@@ -3,6 +3,7 @@
 lower                 parse, and one traversal into :mod:`ir`
 engine ... library    an abstract interpreter of the program as launched
 provenance, affine    what values carry: where in time they come from
+spans, zeros          which part of a window that is, and on which path
 analysis, facts       the entry, and what rules read
 """
 
