@@ -107,7 +107,7 @@ def count_bytes(
     said = _said(found[0])
     excessive = all(count.credited > _CERTAIN * count.most for count in found)
     failure = _failure(found[0], said) if excessive else None
-    session = Session(setup, design, said, said, len(run.full), run.cpu_seconds, run.tier, run.problems)
+    session = Session(setup, design, said, said, len(run.full), run.cpu_seconds, run.tier, run.problems, labels=labels)
     return Account(said, session, failure)
 
 

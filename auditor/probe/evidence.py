@@ -17,6 +17,7 @@ from auditor.probe.design import Change, Design
 from auditor.probe.experiments import Session
 from auditor.probe.failure import Failure
 from auditor.probe.kinds import Kind
+from auditor.probe.measure import Measured
 from auditor.probe.plan import Rewrite, Setup
 from auditor.probe.settings import setup_for
 
@@ -54,6 +55,9 @@ class CounterExample(msgspec.Struct, frozen=True):
         streams: the base stream first.
         environment, attributes, arguments: settings of the run.
         rewrites: literals that are changed, as (pattern, replacement, why).
+        labels: of the lines that print the claimed score, sorted.
+        score: what the whole run printed or returned and the forked call makes; None where ``main`` shows the failure.
+        bytewise: whether losses byte by byte make it; None where ``score`` is.
         expected: numbers that a replay must find again.
         software: versions that made it.
     """
@@ -72,8 +76,16 @@ class CounterExample(msgspec.Struct, frozen=True):
     attributes: dict[str, Any]
     arguments: tuple[str, ...]
     rewrites: tuple[tuple[str, str, str], ...]
+    labels: tuple[str, ...]
+    score: float | None
+    bytewise: bool | None
     expected: dict[str, float]
     software: dict[str, str]
+
+    @property
+    def load(self) -> int | None:
+        """The load of the stream that is forked behind, counted from 1; None for a call and for ``main``."""
+        return int(self.through.rpartition("#")[2]) if self.through.startswith("load:") else None
 
     def design(self) -> Design:
         """The base stream, tested at one position."""
@@ -102,6 +114,7 @@ class CounterExample(msgspec.Struct, frozen=True):
 def counter_example(failure: Failure, session: Session, submission: Submission) -> CounterExample:
     """The file for one failure."""
     setup, design = session.setup, session.design
+    main = session.main if failure.key != "main" and isinstance(session.main, Measured) else None
     return CounterExample(
         format=FORMAT,
         kind=failure.kind.name,
@@ -117,6 +130,9 @@ def counter_example(failure: Failure, session: Session, submission: Submission) 
         attributes=dict(setup.attributes),
         arguments=setup.arguments,
         rewrites=tuple((item.pattern, item.replacement, item.why) for item in setup.rewrites),
+        labels=tuple(sorted(session.labels)),
+        score=None if main is None else main.score,
+        bytewise=None if main is None else main.match.is_bytewise,
         expected={name: float(value) for name, value in failure.expected.items()},
         software=_software(),
     )

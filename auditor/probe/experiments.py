@@ -60,6 +60,7 @@ class Session:
         tier: isolation.
         problems: what could not be done.
         at_load: what was made smaller so that hash tables are as full as in the official run.
+        labels: of the lines that print the claimed score.
     """
 
     setup: Setup
@@ -71,6 +72,7 @@ class Session:
     tier: str
     problems: tuple[str, ...] = ()
     at_load: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
 
     @property
     def measured(self) -> tuple[Measured, ...]:
@@ -331,6 +333,7 @@ class _Runner:
             self._cpu_seconds,
             self._tier,
             tuple(self._problems),
+            labels=self._labels,
         )
 
 
@@ -345,7 +348,7 @@ def _final_call(
             for change, recording in zip(changes, call.recordings, strict=False)
             if recording.status in ENDED
         }
-        found = measure(recordings, design, labels, main.wanted) if recordings else said
+        found = measure(recordings, design, labels, main.wanted, main.match.is_bytewise) if recordings else said
         if isinstance(found, Measured) and abs(found.score - main.score) <= main.wanted[1]:
             said = found
     return said

@@ -147,6 +147,7 @@ def match_claim(
     *,
     labels: frozenset[str] = frozenset(),
     wanted: tuple[float, float] | None = None,
+    bytewise: bool | None = None,
 ) -> Match | None:
     """The reduction that made the final claim, in every one of the runs.
 
@@ -156,6 +157,8 @@ def match_claim(
         labels: labels of the score that the submission claims, as its logs print it; the last printed score if none
             of them occurs.
         wanted: the score and its tolerance, where it is known: whatever was printed or returned, only that is matched.
+        bytewise: whether the score is made of losses byte by byte, where that is known: a number that a call returns
+            does not tell whether it is the mean of bits over bytes or of nats over tokens.
     """
     base, *others = recordings
     every = claims(base)
@@ -164,14 +167,17 @@ def match_claim(
     meant = (*reversed(named), *reversed(last)) if wanted is None else _near(every, *wanted)
     for claim in meant:
         for match in find_matches(base, claim, targets):
-            if all(_holds(match, claim, every, other, targets) for other in others):
+            if bytewise in {None, match.is_bytewise} and all(
+                _holds(match, claim, every, other, targets) for other in others
+            ):
                 return match
     return None
 
 
 def _near(every: Sequence[Claim], score: float, tolerance: float) -> list[Claim]:
-    """Claims of a score; what a call returns without a name may be a loss or bits per byte."""
+    """Claims of a score, the nearest first; what a call returns without a name may be a loss or bits per byte."""
     near = [claim for claim in every if abs(claim.wanted[0] - score) <= tolerance]
+    near.sort(key=lambda claim: abs(claim.wanted[0] - score))
     return [*near, *(replace(claim, loss=None, bpb=claim.loss) for claim in near if claim.digits is None)]
 
 

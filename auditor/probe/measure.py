@@ -105,6 +105,7 @@ def measure(
     design: Design,
     labels: frozenset[str] = frozenset(),
     wanted: tuple[float, float] | None = None,
+    bytewise: bool | None = None,
 ) -> Measured | str:
     """Measure the scorer that made the final score.
 
@@ -113,6 +114,7 @@ def measure(
         design: the streams.
         labels: labels of the claimed score in the submission's logs.
         wanted: the score and its tolerance, where it is known.
+        bytewise: whether it is made of losses byte by byte, where that is known.
 
     Returns:
         Why it cannot be measured, in words for people, where it cannot.
@@ -124,7 +126,7 @@ def measure(
     if not claims(base):
         return "the run printed no score"
     others = (recording for change, recording in whole.items() if change != Change("base"))
-    match = match_claim([base, *others], design.targets, labels=labels, wanted=wanted)
+    match = match_claim([base, *others], design.targets, labels=labels, wanted=wanted, bytewise=bytewise)
     if match is None:
         return "no recorded reduction makes the printed score"
     vectors = {change: entries(recording, match) for change, recording in whole.items()}

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.probe.byte_account import count_bytes
-from auditor.probe.design import Change
+from auditor.probe.design import Change, Design
 from auditor.probe.evidence import CounterExample
 from auditor.probe.failure import failures_of
 from auditor.probe.kinds import Kind
 from auditor.probe.measure import Measured, measure
 from auditor.probe.plan import Setup, Stream
+from auditor.probe.record import Recording
 from auditor.probe.runner import run_probe
 
 if TYPE_CHECKING:
     from auditor.submission import Submission
 
 _SAME = 1e-3
-"""How far a sum of probabilities may be from the stated one: another processor rounds differently."""
+"""How far a score or a sum of probabilities may be from the stated one: another processor rounds differently."""
 
 
 def replay(
@@ -48,8 +49,10 @@ def replay(
         Change(item.change, item.position, item.token): Stream(np.array(item.tokens, dtype=np.uint16))  # type: ignore[arg-type]
         for item in example.streams
     }
-    whole = example.through == "main"
-    through_main = list(streams) if whole else [Change("base")]
+    whole, at_load = example.through == "main", example.load
+    # As in the audit: of all calls only those are forked that return the claimed score, which a first run tells.
+    first = [Change("base")] if at_load else [Change("base"), Change("repeat")]
+    through_main = list(streams) if whole else first
     run = run_probe(
         submission,
         setup,
@@ -57,10 +60,12 @@ def replay(
         forked=() if whole else tuple(streams.values()),
         budget=budget,
         python=python,
-        fork_at_load=int(example.through.rpartition("#")[2]) if example.through.startswith("load:") else None,
+        fork_at_load=at_load,
+        fork_in=0 if whole else len(through_main) - 1,
+        labels=example.labels,
     )
     runs = [run.full] if whole else [call.recordings for call in run.calls if call.key == example.through]
-    found = [measure(dict(zip(streams, recordings, strict=False)), design) for recordings in runs]
+    found = [_measured(dict(zip(streams, recordings, strict=False)), design, example) for recordings in runs]
     for item in found:
         for failure in failures_of(item) if isinstance(item, Measured) else ():
             if failure.kind is Kind[example.kind] and _agrees(failure.expected, example.expected):
@@ -69,10 +74,15 @@ def replay(
     return False, reasons[0] if reasons else "the code no longer shows it"
 
 
+def _measured(recordings: Mapping[Change, Recording], design: Design, example: CounterExample) -> Measured | str:
+    wanted = None if example.score is None else (example.score, _SAME)
+    return measure(recordings, design, frozenset(example.labels), wanted, example.bytewise)
+
+
 def _count_again(
     example: CounterExample, submission: Submission, setup: Setup, budget: float, python: Path | None
 ) -> tuple[bool, str]:
-    account = count_bytes(submission, setup, budget, python)
+    account = count_bytes(submission, setup, budget, python, frozenset(example.labels))
     if isinstance(account, str):
         return False, account
     shown = account.failure is not None and _agrees(account.failure.expected, example.expected)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.claim import claimed_labels
 from auditor.options import ProbeOptions
 from auditor.probe.design import WINDOWS, Change, Design
 from auditor.probe.experiments import Session
@@ -117,7 +116,7 @@ class _Tries:
         self.executions += len(run.full)
         # That the code repeats itself is known; what is shown in the end is confirmed by a replay with two base runs.
         recordings = {Change("base"): run.full[0], Change("repeat"): run.full[0], change: run.full[1]}
-        measured = measure(recordings, design, claimed_labels(self.audited))
+        measured = measure(recordings, design, self.session.labels)
         return self._same(measured, design) if isinstance(measured, Measured) else None
 
     def _same(self, measured: Measured, design: Design) -> tuple[Failure, Design] | None:

@@ -90,18 +90,31 @@ def test_a_mixture_byte_by_byte_adds_up_to_more_than_one_over_tokens(one_by_one:
     assert found.excesses
 
 
-def test_a_call_that_returns_both_scores_is_measured_by_the_one_that_is_claimed() -> None:
-    def returned(tokens: Tokens) -> Recording:
-        run = recorded(tokens, 0.5)
-        loss, bpb = (float(line.text.rpartition(sign)[2]) for line, sign in zip(run.lines[::-1], ":=", strict=True))
-        return Recording("ok", "", "call", run.events, (), (loss, bpb), {})
+def returned(tokens: Tokens, gate: float) -> Recording:
+    """The same from a call that returns both scores and prints neither."""
+    run = recorded(tokens, gate)
+    loss, bpb = (float(line.text.rpartition(sign)[2]) for line, sign in zip(run.lines[::-1], ":=", strict=True))
+    return Recording("ok", "", "call", run.events, (), (loss, bpb), {})
 
-    runs = {change: returned(DESIGN.apply(change)) for change in call_changes(DESIGN, DESIGN.positions[:1])}
+
+def test_a_call_that_returns_both_scores_is_measured_by_the_one_that_is_claimed() -> None:
+    runs = {change: returned(DESIGN.apply(change), 0.5) for change in call_changes(DESIGN, DESIGN.positions[:2])}
     loss, bpb = runs[Change("base")].returned
-    of_loss, of_mixture = (measure(runs, DESIGN, wanted=(score, 1e-5)) for score in (loss, bpb))
+    of_loss = measure(runs, DESIGN, wanted=(loss, 1e-5), bytewise=False)
+    of_mixture = measure(runs, DESIGN, wanted=(bpb, 1e-5), bytewise=True)
     assert isinstance(of_loss, Measured)
     assert isinstance(of_mixture, Measured)
     assert (of_loss.match.site, of_mixture.match.site) == (toy.SITE, BITS)
+    assert (of_loss.excesses, bool(of_mixture.excesses)) == ((), True)
+
+
+def test_bits_per_byte_that_a_call_returns_are_not_taken_for_nats_per_token() -> None:
+    runs = {change: returned(DESIGN.apply(change), 2.0) for change in call_changes(DESIGN, DESIGN.positions[:2])}
+    found = measure(runs, DESIGN, wanted=(runs[Change("base")].returned[1], 1e-5), bytewise=True)
+    assert isinstance(found, Measured)
+    assert found.match.is_bytewise
+    assert found.excesses == ()
+    assert all(0.75 < total.total < 1.0 for total in found.totals)
 
 
 def test_spreading_alone_is_still_a_distribution_over_tokens() -> None:
