@@ -82,14 +82,17 @@ class Classes(Expressions):
     def call_instance(self, instance: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
         """``instance(...)``."""
         for name in ("__call__", "forward"):
-            method = self.find(instance.cls, name) or instance.attrs.get(name)
+            method, given = self.find(instance.cls, name), [instance, *args]
+            own = instance.attrs.get(name)
+            # A module looks its ``forward`` up in itself, so that one may be put in its place.
+            if method is None or (name == "forward" and isinstance(own, Closure | Bound)):
+                method, given = own, args
             if method is not None:
-                bound = name not in instance.attrs or self.find(instance.cls, name) is not None
                 if name == "__call__" and not self.inherits(instance.cls, "Module"):
-                    return self.call(method, [instance, *args] if bound else args, keywords)
+                    return self.call(method, given, keywords)
                 self.module_calls += 1
                 try:
-                    result = self.call(method, [instance, *args] if bound else args, keywords)
+                    result = self.call(method, given, keywords)
                 finally:
                     self.module_calls -= 1
                 return self.hooked(args, result)

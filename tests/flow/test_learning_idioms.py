@@ -157,6 +157,44 @@ def test_hooks_see_a_model_that_a_callable_runs() -> None:
     assert accusations(analysed(program(text))) == {"prequant_updates"}
 
 
+@pytest.mark.parametrize(("split", "found"), [("val", {"prequant_updates"}), ("train", set())])
+def test_a_forward_that_is_put_in_the_place_of_a_layers_own(split: str, found: set[str]) -> None:
+    text = f"""
+        def collect(model, batches):
+            seen = {{}}
+            def watched(own):
+                def forward(z):
+                    seen["x"] = seen.get("x", 0) + z.float().square().mean(dim=0)
+                    return own(z)
+                return forward
+            block = model.blocks[0]
+            kept = block.forward
+            block.forward = watched(block.forward)
+            for batch in batches:
+                model.logits(batch)
+            block.forward = kept
+            return seen
+
+        def run(h, model, val, table):
+            train = load_stream(h.train_files, 64)
+            seen = collect(model, {split}[: 8 * 64].view(8, 64))
+            model.blocks[0].weight.data.mul_(seen["x"].sqrt())
+            pack(model)
+            plain_eval("final", unpack(h), h, val, table)
+    """
+    own = textwrap.dedent("""
+        class Block(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.zeros(64, 64))
+
+            def forward(self, z):
+                return z @ self.weight
+    """)
+    script = program(own + textwrap.dedent(text)).replace("nn.Linear(64, 64) for _", "Block() for _")
+    assert accusations(analysed(script)) == found
+
+
 CLIP = """
 class Clipped(nn.Module):
     def __init__(self):
