@@ -7,7 +7,7 @@ from auditor.flow import uses
 from auditor.flow.affine import ZERO, Affine
 from auditor.flow.learning import Learning
 from auditor.flow.provenance import Fact, Provenance, Region, Token
-from auditor.flow.spans import Apart, Span, apart
+from auditor.flow.spans import Apart, Span, apart, is_before
 from auditor.flow.values import Array, Const, Slice, Top, Tuple, Value
 
 _LAST = Affine(-1)
@@ -64,7 +64,8 @@ class Arrays(Learning):
             prov = self._narrow(prov, array, index, low, high, sliced)
             if isinstance(index, Array) and selects and index.span is not None:
                 prov = self.narrowed(prov, index.span)
-        if array.prov.flags & P.STREAM and (sliced or index_prov.deps or not isinstance(index, Const)):
+        trimmed = sliced and low == ZERO and isinstance(index, Slice) and not index_prov.deps
+        if array.prov.flags & P.STREAM and not trimmed and (sliced or index_prov.deps or not isinstance(index, Const)):
             prov = lattice.flagged(prov, 0, P.STREAM)
         if isinstance(index, Const) and isinstance(index.value, int) and array.ndim == 1:
             return Top(prov, start)
@@ -145,6 +146,8 @@ class Arrays(Learning):
         """The regions of a part of an array of tokens, or of scores of tokens."""
         deps = self.deep(index).deps
         stream = bool(array.prov.flags & P.STREAM)
+        if is_before(high, low):
+            low = high = None  # two elements of one list that read the same, such as where documents begin
         if is_activation(array.prov) and _is_of_features(index):
             sliced = False  # part of each token's features, all tokens
         regions = set()

@@ -371,11 +371,13 @@ class Lattice:
         """Whether state learned from the region it meets: True, None (provably not), False (cannot tell)."""
         result: bool | None = None
         mine = live(scored.deps)
+        # A window's first token is an input and no target: what has learned it knows nothing that is scored there.
+        inputs = 0 if is_before(scored.high, scored.low, shared=1) else 1
         for region in mark.regions:
             theirs = live(region.deps)
             if disjoint_iterations(theirs, mine):
                 continue
-            if is_before(region.high, scored.low) or is_before(scored.high, region.low):
+            if is_before(region.high, scored.low, inputs) or is_before(scored.high, region.low):
                 continue
             parts = apart(self.numbers, region.span, scored.span) if region.span and scored.span else Apart.NO
             if parts is Apart.YES:

@@ -44,12 +44,12 @@ def apart(numbers: Numbering, a: Span, b: Span) -> Apart:
     return max(_before(numbers, a.high, b.low, nonzero), _before(numbers, b.high, a.low, nonzero))
 
 
-def is_before(high: Affine | None, low: Affine | None) -> bool:
-    """Whether something ends at ``high`` where something else begins at ``low``, or earlier."""
+def is_before(high: Affine | None, low: Affine | None, shared: int = 0) -> bool:
+    """Whether something ends at ``high`` where something else begins at ``low``, or earlier, but for shared tokens."""
     if high is None or low is None:
         return False
     gap = low.minus(high)
-    return gap is not None and gap >= 0
+    return gap is not None and gap >= -shared
 
 
 def _before(numbers: Numbering, high: Affine | None, low: Affine | None, nonzero: frozenset[Affine]) -> Apart:

@@ -322,3 +322,33 @@ def test_validation_files_by_one_name_or_another() -> None:
     """
     facts = analysed(program("from pathlib import Path\n" + ADAPT + textwrap.dedent(text)))
     assert accusations(facts) == {"updates_before_score"}
+
+
+@pytest.mark.parametrize(
+    ("window", "found"),
+    [
+        ("val[max(ws - h.seq_len, 0) : ws + 1]", set()),
+        ("val[: ws + 1]", set()),
+        ("val[ws - h.seq_len : ws - h.seq_len + h.seq_len + 1]", set()),
+        ("val[max(ws - h.seq_len, 0) : ws + 2]", {"updates_before_score"}),
+        ("val[ws : ws + 2]", {"updates_before_score"}),
+    ],
+)
+def test_the_first_token_of_a_window_is_an_input_only(window: str, found: set[str]) -> None:
+    before = """
+    OPT = []
+
+    def train_on(model, past):
+        OPT.append(torch.optim.SGD(model.parameters(), lr=0.005))
+        OPT[0].zero_grad()
+        model(past[:-1][None], past[1:][None]).backward()
+        OPT[0].step()
+    """
+    body = f"""
+    if ws:
+        train_on(model, {window}.to(torch.int64))
+    logits = model.logits(x).float()
+    nll = F.cross_entropy(logits.reshape(-1, logits.size(-1)), y.reshape(-1), reduction="none")
+    """
+    # The template scores each window twice; only its second score is reported.
+    assert accusations(analysed(evaluation(body, before))) == found
