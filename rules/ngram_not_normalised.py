@@ -67,6 +67,10 @@ _INTERPOLATION = scoring(
 )
 
 
+def _scaled(mixture: str) -> str:
+    return scoring(setup="pass", mixture=f"p = {mixture}", update="pass")
+
+
 class NgramNotNormalised(FlowRule):
     """What is mixed in for the target is a ratio that no sum over candidates makes a distribution."""
 
@@ -81,7 +85,8 @@ class NgramNotNormalised(FlowRule):
         ),
     )
     what = (
-        "A ratio of two independently hashed tables, or any value divided by something else than the candidates' sum."
+        "A ratio of two independently hashed tables, any value divided by something else than the candidates' sum, "
+        "or a score scaled for the target alone."
     )
     why = "A probability that does not sum to one is no code length: bits appear from nowhere."
     legal = "Divide by the sum over all candidates, or interpolate proper distributions, or tilt with an explicit Z."
@@ -89,11 +94,13 @@ class NgramNotNormalised(FlowRule):
         Example("a ratio of two hashed tables", _RATIO),
         Example("a Dirichlet form over hashed counts", _DIRICHLET),
         Example("all candidates, divided by the context's count", _WIDE_RATIO),
+        Example("the target's probability is raised, and nothing makes up for it", _scaled("1.05 * p_model")),
     )
     good = (
         Example("all candidates, divided by their sum", _ROW_TOTAL),
         Example("a tilt with its normaliser", _TILT),
         Example("interpolation with a unigram distribution", _INTERPOLATION),
+        Example("a share of the mass for all tokens alike", _scaled("0.95 * p_model + 0.05 / VOCAB")),
         Example("the model alone", script()),
     )
     subject = re.compile(r"hash|ngram|n_gram|\^|table|cache|counts", re.IGNORECASE)

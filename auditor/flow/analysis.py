@@ -30,6 +30,7 @@ _WRAPPER = 1_000
 _FIELDS = {
     "target-key": ("target_keyed_reads", "a table is read by a hashed key that contains the token being predicted"),
     "unnormalised": ("unnormalised_mixtures", "counts are divided by something that is not their sum over all tokens"),
+    "scaled": ("unnormalised_mixtures", "the score of a token is scaled as those of the other tokens are not"),
     "pseudo-expert": ("pseudo_experts", "an entropy takes part in a mixture of negative log-likelihoods"),
     "target-gate": ("target_gates", "a probability depends on a truth about the very token that it scores"),
     "leak": ("leaks", "a score depends on its own token, or on a later one, before it is credited"),

@@ -58,8 +58,8 @@ class Arrays(Learning):
         if array.prov.uses:
             prov = lattice.change(prov, uses=self._moved_uses(array.prov, low, index) | index_prov.uses)
         if array.prov.flags & (P.PROBABILITY | P.LOG_PROBABILITY) and index_prov.flags & P.VAL:
-            prov = lattice.flagged(prov, P.NLL, P.PROBABILITY | P.LOG_PROBABILITY)  # picked out at the tokens
             prov = self.picked(prov, index_prov)
+            prov = lattice.flagged(prov, P.NLL, P.PROBABILITY | P.LOG_PROBABILITY)  # picked out at the tokens
         if array.prov.regions:
             prov = self._narrow(prov, array, index, low, high, sliced)
             if isinstance(index, Array) and selects and index.span is not None:

@@ -48,7 +48,8 @@ class FlowFacts:
 
     Attributes:
         target_keyed_reads: a score uses a table read by a hashed key that contains the token to be predicted (3.2).
-        unnormalised_mixtures: a score uses counts over a denominator that is not their sum over the vocabulary (3.3).
+        unnormalised_mixtures: a score uses counts over a denominator that is not their sum over the vocabulary, or is
+            scaled for the target alone (3.3).
         target_gates: a truth about a token, such as whether it begins a word, is part of its probability (3.5).
         leaks: a token goes into the computation of its own score, or of an earlier one, by another way (3.1).
         pseudo_experts: an entropy is mixed with negative log-likelihoods (3.4).

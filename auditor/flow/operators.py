@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir, uses
+from auditor.flow import ir, scaling, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.comparisons import Comparisons
 from auditor.flow.provenance import Provenance
@@ -31,7 +31,10 @@ class Operators(Comparisons):
         left = self.eval(node.left)
         right = self.eval(node.right)
         self.at(node)
-        return self.binary(node.op, left, right)
+        value = self.binary(node.op, left, right)
+        if node.op == "*" and value.prov.uses and (scaling.exceeds_one(node.left) or scaling.exceeds_one(node.right)):
+            return self.with_prov(value, scaling.boosted(self.lattice, value.prov))
+        return value
 
     def binary(self, op: str, a: Value, b: Value) -> Value:
         """``a op b``."""
@@ -137,7 +140,8 @@ class Operators(Comparisons):
             prov = self.added(a.prov, b.prov, prov)
         elif op in "*@" and not isinstance(a, Const) and not isinstance(b, Const):
             prov = uses.renamed(lattice, prov, "one-hot", "gold")
-        return prov
+        # Nats are bits by another name, and stay what they are.
+        return prov if op in "*/" and _near_ln2(b) else scaling.operated(lattice, op, a, b, prov)
 
     def _affine(self, op: str, a: Value, b: Value) -> Any:
         left, right = self.affine(a), self.affine(b)

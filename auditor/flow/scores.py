@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow import uses
+from auditor.flow import scaling, uses
 from auditor.flow.engine import Engine
 from auditor.flow.provenance import Fact, Provenance
 from auditor.flow.values import Value
@@ -19,7 +19,8 @@ class Scores(Engine):
         """An entry of a distribution, picked at tokens: those are the ones it scores."""
         if index.flags & (P.TABLE | P.HASHED | P.OPAQUE):
             return prov  # picked at a hint, whose own position is not known
-        return uses.used(self.lattice, prov, "gold", [token.position for token in index.tokens])
+        picked = uses.used(self.lattice, prov, "gold", [token.position for token in index.tokens])
+        return scaling.in_nats(self.lattice, picked) if prov.flags & P.LOG_PROBABILITY else picked
 
     def masked(self, prov: Provenance, tokens: Provenance) -> Provenance:
         """Of an array in which some tokens were replaced by something else."""
@@ -27,7 +28,8 @@ class Scores(Engine):
 
     def settled(self, value: Value) -> Value:
         """A score that is summed up is finished: what it shows of its own tokens is noted."""
-        found = uses.leaks(value.prov, self.lattice.site) if value.prov.flags & P.NLL else []
+        site = self.lattice.site
+        found = [*uses.leaks(value.prov, site), *scaling.credited(value.prov, site)] if value.prov.flags & P.NLL else []
         return self.add_facts(value, found) if found else value
 
     def oracle(self, a: Provenance, b: Provenance) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir, uses, zeros
+from auditor.flow import ir, scaling, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.comprehensions import UNROLLED
 from auditor.flow.loops import Loops
@@ -90,6 +90,8 @@ class Interpreter(Loops):
     def accumulated(self, op: str, old: Value, right: Value) -> Value:
         """``old op= right``: a sum of scores does not bring their regions and learned state together."""
         if op in "+-" and right.prov.uses and right.prov.flags & P.NLL:
+            if uses.scored(old.prov) & uses.scored(right.prov):  # one more part of the same token's score
+                right = self.with_prov(right, scaling.unscaled(self.lattice, right.prov))
             right = self.settled(right)
         if op in "+-" and (old.prov.regions or old.prov.marks) and (right.prov.regions or right.prov.marks):
             prov = self.lattice.merge(old.prov, self.deep(right))

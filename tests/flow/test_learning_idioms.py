@@ -350,5 +350,4 @@ def test_the_first_token_of_a_window_is_an_input_only(window: str, found: set[st
     logits = model.logits(x).float()
     nll = F.cross_entropy(logits.reshape(-1, logits.size(-1)), y.reshape(-1), reduction="none")
     """
-    # The template scores each window twice; only its second score is reported.
     assert accusations(analysed(evaluation(body, before))) == found

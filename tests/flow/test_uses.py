@@ -53,7 +53,7 @@ nll = F.cross_entropy(z, y.reshape(-1), reduction="none")
         "leaks",
         """
 after = SPACES[torch.roll(part, -1)[1:]]
-nll = -torch.log(torch.where(after, gold.exp() ** 0.9, gold.exp()))
+nll = -torch.log(torch.where(after, 0.9 * gold.exp() + 0.1 * other.exp(), gold.exp()))
 """,
     ),
     "the smallest of a stack": ("oracle_choices", "nll = torch.stack([-gold, -other]).min(dim=0).values"),

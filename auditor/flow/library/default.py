@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow import uses
+from auditor.flow import scaling, uses
 from auditor.flow.library.call import LibraryCall, arrays_in
 from auditor.flow.provenance import Fact, Provenance
 from auditor.flow.values import Array, External, Instance, Top, Union, Value
@@ -13,6 +13,8 @@ _REAL = {
     "pow", "power", "float_power", "softplus", "logsigmoid",
 }  # fmt: skip
 """Functions of real numbers: what goes through them is no longer a mask."""
+_LOGARITHMS = {"log", "log2", "log10"}
+"""Of a probability, its score."""
 OPERATORS = {
     "bitwise_xor": "^", "remainder": "%", "mod": "%", "fmod": "%", "bitwise_and": "&", "multiply": "*", "mul": "*",
     "add": "+", "subtract": "-", "sub": "-", "divide": "/", "div": "/", "true_divide": "/", "floor_divide": "//",
@@ -56,8 +58,12 @@ def _foreign(call: LibraryCall) -> bool:
 
 def _computed(call: LibraryCall, prov: Provenance) -> Provenance:
     """Positions and reads end where arithmetic on reals begins."""
+    if call.name != "where" and sum(bool(argument.prov.uses) for argument in call.values()) > 1:
+        prov = scaling.unscaled(call.engine.lattice, prov)
     if call.name in _REAL:
         prov = uses.gated(call.engine.lattice, prov)
+        scale = scaling.logarithm if call.name in _LOGARITHMS else scaling.unscaled
+        prov = scale(call.engine.lattice, prov)
         if call.name == "exp" and prov.flags & P.LEARNED_BYTES and not prov.flags & P.NLL:
             prov = call.engine.lattice.flagged(prov, P.BYTE_PRODUCT, P.TABLE)
     elif call.name == "bool":

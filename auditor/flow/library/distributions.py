@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow import uses
+from auditor.flow import scaling, uses
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.default import default
 from auditor.flow.provenance import Fact, Provenance
@@ -20,7 +20,7 @@ def _cross_entropy(call: LibraryCall) -> Value | None:
     index = engine.deep(target)
     before = uses.earlier_choices_dropped(engine.lattice, engine.deep(logits), index)
     prov = engine.lattice.union(uses.gated(engine.lattice, before), index)
-    prov = engine.picked(prov, index)
+    prov = scaling.in_nats(engine.lattice, engine.picked(scaling.unscaled(engine.lattice, prov), index))
     none = call.constant(99, "reduction") == "none"
     flags = (prov.flags | P.NLL | (0 if none else P.SUMMED)) & ~(P.PROBABILITY | P.LOG_PROBABILITY)
     result = Array(engine.lattice.change(prov, flags=flags, tokens=(), reads=()))
@@ -54,7 +54,7 @@ def gold(call: LibraryCall, source: Value, index: Value) -> Value:
     flags = prov.flags
     if index.prov.flags & P.VAL:
         flags = (flags | P.NLL) & ~(P.PROBABILITY | P.LOG_PROBABILITY)
-        prov = engine.picked(prov, engine.deep(index))
+        prov = engine.picked(scaling.unscaled(engine.lattice, prov), engine.deep(index))
     result = Array(engine.lattice.change(prov, flags=flags, tokens=()))
     result.span = source.span if isinstance(source, Array) else None
     return result
@@ -121,6 +121,8 @@ def _sum(call: LibraryCall) -> Value:
     span = first.span if isinstance(first, Array) else None
     if axis is None:
         flags |= P.SUMMED
+    else:
+        prov = scaling.unscaled(engine.lattice, prov)
     kept = prov.tokens if flags & P.HASHED and axis is not None else ()  # a hash adds up its terms
     result = Array(engine.lattice.change(prov, flags=flags, tokens=kept))
     result.span = span if axis is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
-from auditor.flow import uses
+from auditor.flow import scaling, uses
 from auditor.flow.affine import Affine
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.creation import from_data
@@ -101,6 +101,7 @@ def _cat(call: LibraryCall) -> Value | None:
     ndim = element.ndim if isinstance(element, Array) else None
     if call.name in {"stack", "vstack"}:
         ndim = ndim + 1 if ndim is not None else None
+        prov = scaling.unscaled(engine.lattice, prov)  # the parts of a mixture, which are going to be added up
     items = engine.known_items(value)
     if items is not None and _moves(call, items, ndim):
         prov = _further(call, prov)

@@ -1,0 +1,76 @@
+"""Scores that are credited scaled: the token's own probability is raised, and that of no other token falls.
+
+``0.98 * nll`` and ``-log(1.1 * p)`` are code lengths of no distribution: over the vocabulary they sum to more than 1. A
+factor is harmless wherever something else can still make up for it, so every addition, division and other function
+clears it: weights of mixtures, tilts with their normaliser, averages and units of measurement are no boosts.
+"""
+
+from __future__ import annotations
+
+from auditor.flow import ir, uses
+from auditor.flow.provenance import NLL, SUMMED, Fact, Lattice, Provenance, Site
+from auditor.flow.values import Const, Value
+
+_NATS, _BOOSTED, _SCALED = "nats", "boosted", "scaled"
+_LEAST, _MOST = 0.5, 2.0
+"""A half and less is a share of an average; twice and more is a unit or a tilt whose normaliser is elsewhere."""
+
+
+def in_nats(lattice: Lattice, prov: Provenance) -> Provenance:
+    """A score that is a logarithm."""
+    return uses.used(lattice, prov, _NATS, uses.positions(prov, "gold"))
+
+
+def unscaled(lattice: Lattice, prov: Provenance) -> Provenance:
+    """Something was done to a score that may make up for any factor."""
+    return uses.without(lattice, prov, _NATS, _BOOSTED, _SCALED)
+
+
+def logarithm(lattice: Lattice, prov: Provenance) -> Provenance:
+    """The logarithm of a probability."""
+    boosted = uses.positions(prov, _BOOSTED)
+    prov = in_nats(lattice, unscaled(lattice, prov))
+    return uses.used(lattice, prov, _SCALED, boosted)
+
+
+def operated(lattice: Lattice, op: str, a: Value, b: Value, prov: Provenance) -> Provenance:
+    """What an operator makes of a score."""
+    score, factor = (b, a) if isinstance(a, Const) and op == "*" else (a, b)
+    plain = unscaled(lattice, prov)
+    if op not in {"*", "**"} or not isinstance(factor, Const) or not isinstance(factor.value, int | float):
+        return plain
+    if not score.prov.flags & NLL or score.prov.flags & SUMMED:
+        return plain
+    logarithms = uses.positions(score.prov, _NATS)
+    if op == "*" and logarithms:
+        return uses.used(lattice, prov, _SCALED, logarithms if _LEAST < factor.value < 1 else ())
+    raises = 1 < factor.value < _MOST if op == "*" else _LEAST < factor.value < 1
+    return boosted(lattice, prov) if raises and not logarithms else prov if op == "*" else plain
+
+
+def boosted(lattice: Lattice, prov: Provenance) -> Provenance:
+    """A token's probability was raised."""
+    if uses.positions(prov, _NATS) or not prov.flags & NLL or prov.flags & SUMMED:
+        return prov
+    return uses.used(lattice, prov, _BOOSTED, uses.positions(prov, "gold"))
+
+
+def exceeds_one(node: ir.Expr) -> bool:
+    """Whether an expression is one, or more, plus something."""
+    if not isinstance(node, ir.Binary) or node.op != "+":
+        return False
+    parts = [part.value for part in (node.left, node.right) if isinstance(part, ir.Constant)]
+    return any(isinstance(part, int | float) and 1 <= part < _MOST for part in parts)
+
+
+def credited(prov: Provenance, site: Site) -> list[Fact]:
+    """What a score that is summed up shows."""
+    own = uses.scored(prov)
+    places = sorted(use.site for use in prov.uses if use.kind == _SCALED and use.position in own)
+    if not places:
+        return []
+    steps = (
+        (places[0], "the score of the token alone is scaled here, and those of the others are not"),
+        (site, "it is summed up as it is"),
+    )
+    return [Fact("scaled", places[0], steps)]
