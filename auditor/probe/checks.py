@@ -115,19 +115,28 @@ def shift(base: Vector, rewritten: Vector | None, position: int, targets: int) -
 
 
 def is_reordered(
-    base: Vector, moved: frozenset[int] | None, rewritten: frozenset[int] | None, sizes: Sequence[int]
+    base: Vector,
+    moved: frozenset[int] | None,
+    rewritten: frozenset[int] | None,
+    sizes: Sequence[int],
+    late: frozenset[int] | None = None,
+    most: int = 0,
 ) -> bool:
     """Whether a rewrite of the last token alone looks like tokens scored in another order than the stream's.
 
     Scorers that sort documents by length may score the last document first and adapt on it: the last token then moves
     scores of earlier documents, but in its own forward pass only its own, with the tokens before it in front. A leak
-    moves several scores of the first pass that it reaches at all, or one among tokens that are none of its own.
+    moves several scores of the first pass that it reaches at all, or one among tokens that are none of its own. Where a
+    rewrite of the last few tokens reaches no earlier pass, nothing has adapted to them yet, and it moves no more scores
+    of this one than they are.
 
     Args:
         base: scores.
         moved: entries that a rewrite of the last token changed.
         rewritten: entries that a rewrite of the stream's second half changed, the last document among it.
         sizes: entries of each reduction, in the order in which they were made.
+        late: entries that a rewrite of the last few tokens changed, where that was run.
+        most: what an honest scorer changes at most by it.
     """
     begin = 0
     for size in sizes:
@@ -136,7 +145,8 @@ def is_reordered(
             alone = len(inside) == 1 and size >= _ROWS and len(moved or ()) > 1
             before = [entry for entry in range(begin, inside[0]) if base[entry]][-_ROWS:]
             strange = [entry for entry in before if entry not in (rewritten or before)]
-            return alone and 2 * len(strange) <= max(len(before), _FEWEST_BEFORE)
+            many = sum(entry < begin + size for entry in late or ()) > most and min(late or ()) >= begin
+            return alone and not many and 2 * len(strange) <= max(len(before), _FEWEST_BEFORE)
         begin += size
     return False
 

@@ -144,6 +144,16 @@ def single_change(design: Design) -> Change:
     return Change("substitute", middle, other)
 
 
+def late_position(design: Design) -> int:
+    """The last tested position but the last token; in a design of one position, that."""
+    return max((position for position in design.positions if position < design.targets), default=design.positions[0])
+
+
+def order_change(design: Design) -> Change:
+    """The change of the last few tokens, which tells a leak from another order than the stream's."""
+    return Change("rewrite", late_position(design))
+
+
 def further_changes(design: Design) -> tuple[Change, ...]:
     """Further runs through the whole ``main``, for submissions that did not leak."""
     return (Change("rewrite", design.positions[2]), Change("early"), Change("train"))

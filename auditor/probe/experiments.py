@@ -14,6 +14,7 @@ from auditor.probe.design import (
     further_changes,
     leak_changes,
     make_design,
+    order_change,
     single_change,
 )
 from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
@@ -204,6 +205,8 @@ def run_session(
     main = measure(recordings, design, labels)
     if isinstance(main, Measured) and main.leaks and all(found.position < found.targets for found in main.leaks):
         main = measure(runner.whole((Change("base"), single_change(design))) | recordings, design, labels)
+    if isinstance(main, Measured) and main.reordered:
+        main = measure(runner.whole((Change("base"), order_change(design))) | recordings, design, labels)
     if isinstance(main, str):
         return runner.session(main, main)
     if main.leaks or not main.deterministic:
@@ -218,13 +221,14 @@ def run_sums(
     budget: float,
     places: Sequence[int] | None = None,
     load: int | None = None,
+    design: Design | None = None,
 ) -> Session:
     """Sum up probabilities at some of the tested positions: at ``places`` among them, None for all.
 
     Whether the scores leak is seen in the forked scorer only, which is forked where the stream is loaded for the
-    ``load``-th time, if that is known to be the place.
+    ``load``-th time, if that is known to be the place. ``design`` has other streams than the usual ones.
     """
-    design, labels = make_design(setup.vocabulary, setup.sequence), score_labels(audited)
+    design, labels = design or make_design(setup.vocabulary, setup.sequence), score_labels(audited)
     runner = _Runner(audited, setup, options, design, budget, labels)
     tested = design.positions if places is None else [design.positions[place] for place in places]
     changes = call_changes(design, tested)

@@ -16,12 +16,13 @@ from auditor.probe.checks import (
     carried,
     changed,
     differing,
+    honest_changes,
     is_deterministic,
     is_reordered,
     shift,
     total_probability,
 )
-from auditor.probe.design import Change, Design
+from auditor.probe.design import Change, Design, late_position
 from auditor.probe.entrance import entrance
 from auditor.probe.kernel_outputs import moved_outputs
 from auditor.probe.match import Match, claims, entries, find_matches, match_claim, sizes
@@ -227,8 +228,14 @@ def _is_reordered(
     last = shift(base, vectors.get(Change("rewrite", design.targets)), design.targets, design.targets)
     if last is None or last.is_causal:
         return False
+    late = late_position(design)
     return is_reordered(
-        base, _reach(base, vectors, design.targets), _reach(base, vectors, design.positions[0]), lengths
+        base,
+        _reach(base, vectors, design.targets),
+        _reach(base, vectors, design.positions[0]),
+        lengths,
+        _reach(base, vectors, late),
+        honest_changes(base, late, design.targets),
     )
 
 

@@ -102,7 +102,9 @@ def _facts(failure: Failure, session: Session) -> dict[str, Any]:
 def _refuted(result: RuleResult, session: Session) -> RuleResult:
     """A traced path of learned state against a run in which that state was at work and nothing moved too early."""
     main = session.main
-    engaged = not isinstance(main, str) and main.deterministic and main.carried > ENGAGED and bool(main.shifts)
+    # State that starts anew in each document shows in the forked scorer only.
+    ran = any(item.carried > ENGAGED for item in session.measured)
+    engaged = not isinstance(main, str) and main.deterministic and ran and bool(main.shifts)
     if result.status is not Status.TRACED or isinstance(main, str) or not engaged or main.leaks:
         return result
     worst = max(main.shifts, key=lambda item: item.changed - item.allowed)

@@ -1,7 +1,8 @@
 """A smaller counter-example of a leak: fewer windows, the plainest text, the fewest rewritten tokens.
 
 hypothesis looks for it, without randomness and without a database, so that an audit repeats; each try is a run of the
-base stream and one of the changed stream through the whole ``main``.
+base stream and one of the changed stream through the whole ``main``. So it is for a leak that a forked scorer showed; a
+sum above one has a search of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from auditor.probe.failure import Failure, failures_of
 from auditor.probe.kinds import Kind
 from auditor.probe.measure import Measured, measure
 from auditor.probe.runner import ProbeError, run_probe
+from auditor.probe.smaller_sums import Smaller, smaller_sum
 from auditor.probe.streams import BOS, FIRST_TEXT_TOKEN
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class _Tries:
     cpu_seconds: float = 0.0
     found: dict[Draw, tuple[Failure, Design] | None] = field(default_factory=dict)
 
-    def smallest(self) -> tuple[Failure, Session]:
+    def smallest(self) -> Smaller:
         """The failure on the smallest stream that shows it, and its session there."""
         try:
             drawn = smallest(self.shows)
@@ -89,10 +91,11 @@ class _Tries:
             drawn = None
         found = None if drawn is None else self.found[drawn]
         if found is None:
-            return self.failure, self.session
+            return Smaller(self.failure, self.session, self.executions, self.cpu_seconds)
         failure, design = found
         session = replace(self.session, design=design, executions=self.session.executions + self.executions)
-        return replace(failure, entrance=self.failure.entrance), session
+        failure = replace(failure, entrance=self.failure.entrance)
+        return Smaller(failure, session, self.executions, self.cpu_seconds)
 
     def shows(self, drawn: Draw) -> bool:
         """Whether the example shows the same failure; what no run is left for does not."""
@@ -152,10 +155,11 @@ def shrink(
     """
     smaller, executions, seconds = [], 0, 0.0
     for failure, session in failures:
-        if failure.kind not in {Kind.LEAK, Kind.TRAINED} or failure.key != "main":
-            smaller.append((failure, session))
-            continue
-        tries = _Tries(audited, options, failure, session, budget - seconds)
-        smaller.append(tries.smallest())
-        executions, seconds = executions + tries.executions, seconds + tries.cpu_seconds
+        found = Smaller(failure, session)
+        if failure.kind in {Kind.LEAK, Kind.TRAINED}:
+            found = _Tries(audited, options, failure, session, budget - seconds).smallest()
+        elif failure.kind is Kind.EXCESS and failure.key != "main":
+            found = smaller_sum(failure, session, audited, options, budget - seconds)
+        smaller.append((found.failure, found.session))
+        executions, seconds = executions + found.executions, seconds + found.cpu_seconds
     return Shrunk(tuple(smaller), executions, seconds)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from toy_scorers import DESIGN, Scorer
 
 from auditor.probe.checks import honest_changes
-from auditor.probe.design import Change
+from auditor.probe.design import Change, leak_changes, order_change
 from auditor.probe.measure import Measured, measure
 
 HONEST: list[Scorer] = [toy.plain, toy.sliding, toy.score_first, toy.exact_cache, toy.documents, toy.adapted_documents]
@@ -66,6 +66,17 @@ def test_another_order_of_documents_is_no_leak(whole: bool) -> None:
     assert found.reordered
     assert found.leaks == ()
     assert not any(measured(scorer, whole=whole).reordered for scorer in (*HONEST, *LEAKING))
+
+
+def test_the_last_few_tokens_tell_a_leak_from_another_order() -> None:
+    changes = leak_changes(DESIGN)
+    for scorer, leaks in ((toy.two_pass_pairs, True), (toy.last_document_first, False), (toy.rows_by_chunk, False)):
+        runs = {change: toy.record(scorer, DESIGN.apply(change)) for change in (*changes, order_change(DESIGN))}
+        few = measure({change: runs[change] for change in changes}, DESIGN)
+        found = measure(runs, DESIGN)
+        assert isinstance(few, Measured)
+        assert isinstance(found, Measured)
+        assert (few.reordered, found.reordered, bool(found.leaks)) == (True, not leaks, leaks)
 
 
 def test_only_state_that_is_carried_along_reaches_later_windows() -> None:

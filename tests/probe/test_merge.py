@@ -123,8 +123,11 @@ def test_sums_with_small_tables_are_a_suspicion_without_a_path(submission: Submi
     assert "NGRAM_BUCKETS=64" in traced[0].findings[0].experiment
 
 
-def test_a_traced_path_is_doubted_where_the_adaptation_ran_and_nothing_moved(submission: Submission) -> None:
-    results = merge(static(ttt_before_score=Status.TRACED), experiments(toy.score_first), submission)
+@pytest.mark.parametrize("scorer", [toy.score_first, toy.adapted_documents], ids=lambda s: s.__name__)
+def test_a_traced_path_is_doubted_where_the_adaptation_ran_and_nothing_moved(
+    submission: Submission, scorer: Scorer
+) -> None:
+    results = merge(static(ttt_before_score=Status.TRACED), experiments(scorer), submission)
     assert statuses(results) == {"ttt-before-score": Status.SUSPECTED}
     assert "did not confirm" in results[2].findings[0].experiment
 

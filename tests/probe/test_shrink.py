@@ -7,6 +7,7 @@ import pytest
 
 from auditor.probe.design import make_design
 from auditor.probe.shrink import Draw, small_design, smallest
+from auditor.probe.smaller_sums import stretch
 from auditor.probe.streams import BOS, FIRST_TEXT_TOKEN
 
 DESIGN = make_design(24, 64)
@@ -54,3 +55,16 @@ def test_no_document_mark_is_rewritten_and_no_position_before_the_stream() -> No
             design = small_design(DESIGN, (windows, halves, True))
             assert design is None or design.tokens[design.positions[0]] != BOS
     assert small_design(DESIGN, (1, 2, True)) is None
+
+
+def test_a_stretch_ends_with_the_tested_token_and_begins_a_document() -> None:
+    for position in DESIGN.positions:
+        for windows in (1, 2, 3):
+            small = stretch(DESIGN, position, windows)
+            if 64 * windows > position:
+                assert small is None
+                continue
+            assert small is not None
+            assert (small.targets, small.positions, int(small.tokens[0])) == (64 * windows, (64 * windows,), BOS)
+            assert np.array_equal(small.tokens[1:], DESIGN.tokens[position - 64 * windows + 1 : position + 1])
+    assert stretch(DESIGN, DESIGN.targets, 4) is None

@@ -218,6 +218,28 @@ def last_document_first(tokens: Tokens) -> Iterator[Vector]:
         model.train(document)
 
 
+def rows_by_chunk(tokens: Tokens) -> Iterator[Vector]:
+    """Honest: a pass scores a chunk of each document, the longest first, and then all adapt on it together."""
+    model = Model()
+    starts = [*np.flatnonzero(tokens == BOS).tolist(), len(tokens)]
+    rows = [tokens[max(a - 1, 0) : b] for a, b in itertools.pairwise(starts)]
+    rows.reverse()
+    for begin in range(0, max(len(row) for row in rows) - 1, STRIDE):
+        parts = [part for row in rows if len(part := row[begin : begin + STRIDE + 1]) > 1]
+        yield np.concatenate([model.nll(part) for part in parts])
+        for part in parts:
+            model.train(part)
+
+
+def two_pass_pairs(tokens: Tokens) -> Iterator[Vector]:
+    """Counts of all pairs of the stream, then scores mixed with them: few of which hold the last token's."""
+    pairs = np.zeros((V, V))
+    np.add.at(pairs, (tokens[:-1], tokens[1:]), 1.0)
+    for chunk in chunks(tokens):
+        own = np.exp(-Model().nll(chunk))
+        yield -np.log((pairs[chunk[:-1], chunk[1:]] + 4.0 * own) / (pairs[chunk[:-1]].sum(-1) + 4.0))
+
+
 def record(scorer: Scorer, tokens: Tokens, artifact: str = "model") -> Recording:
     """What the tap keeps of one run that prints its score."""
     values = [np.asarray(item, dtype=np.float64) for item in scorer(tokens)]
