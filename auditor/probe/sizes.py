@@ -12,10 +12,15 @@ CHUNK = 64
 SMALL_TABLE = 64
 """Buckets of a hash table in the stress run: four scored tokens of the toy stream to a bucket; officially 62 M tokens
 met 4 M buckets, which is 15."""
+_ROOMY_BITS = 18
+"""Of a hash table that a toy stream leaves as empty as the official run leaves one of gigabytes."""
+
+_TABLE_BITS = r"\w*(?:TABLE|HASH|BUCKET)_BITS"
 
 _SEQUENCE, _BATCH = str(SEQUENCE), str(8 * SEQUENCE)
 
 _KNOBS: tuple[tuple[str, str], ...] = (
+    (_TABLE_BITS, str(_ROOMY_BITS)),
     # The network. The number of layers stays: lists of layers are literals.
     (r"MODEL_DIM|EMBEDDING_DIM|EMBED_DIM|D_MODEL", "64"),
     (r"NUM_HEADS|N_HEADS?", "4"),
@@ -60,7 +65,6 @@ _KNOBS: tuple[tuple[str, str], ...] = (
 )
 
 _TABLES = r"\w*(?:NGRAM|HASH|TABLE)\w*BUCKETS|NGRAM_BUCKETS|\w*_BUCKETS|\w*TABLE_SIZE"
-_TABLE_BITS = r"\w*(?:TABLE|HASH|BUCKET)_BITS"
 
 _NEVER = re.compile(
     r".*_(?:ONLY|PATH|DIR|FILES?|URL|TOKEN|KEY)|.*SCHEDULE.*|(?:SKIP_TRAIN|LOAD_|CKPT|CHECKPOINT|RESUME).*"
@@ -110,6 +114,11 @@ REWRITES: tuple[Rewrite, ...] = (
         "sequences of a calibration, which some scripts generate token by token",
     ),
     Rewrite(r"(\bseq_len\s*(?::\s*int)?\s*=\s*)(?:512|1024|2048|4096)\b", rf"\g<1>{SEQUENCE}", "tokens of a sequence"),
+    Rewrite(
+        r"(?i)(\b\w*table_bits\s*(?::\s*int\s*)?=\s*)(?:2[3-9]|3\d)\b",
+        rf"\g<1>{_ROOMY_BITS}",
+        "memory of hash tables, which so few tokens leave all but empty",
+    ),
 )
 """Literals that no environment variable reaches."""
 

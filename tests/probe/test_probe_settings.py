@@ -154,3 +154,13 @@ def test_parent_has_no_torch() -> None:
         "sys.exit(any(name.partition('.')[0] in {'torch', 'triton'} for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_hash_tables_of_gigabytes_are_made_roomy_rather_than_full(folder: Path) -> None:
+    assert toy_value("OPEN_TABLE_BITS", stress=False) == "18"
+    assert toy_value("OPEN_TABLE_BITS", stress=True) == "6"
+    (folder / "helpers.py").write_text(
+        "def new(open_table_bits: int = 26, hint_table_bits=16):\n    new(table_bits=22)\n"
+    )
+    altered = [item for item in setup_for(read_submission(folder)).altered if item.file == "helpers.py"]
+    assert [item.after for item in altered] == ["open_table_bits: int = 18"]
