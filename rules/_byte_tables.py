@@ -8,8 +8,10 @@ ordinary token. What comes out is compared with the bytes of the text that the p
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,10 @@ _SPACED, _ORDINARY = 6, 7
 """A word's beginning, and a word's end: the token before each sample, after which a space is a byte of the text."""
 _SAMPLES = (6, 7, 8, 9, 10, 3)
 _GIVES_PIECE = {"id_to_piece", "IdToPiece"}
+_TOKENIZER_FILE = re.compile(
+    r"""["']([^"'\s]*tokeniz[^"'\s]*\.(?:json|pkl|npz|npy|txt|bin|vocab|model))["']""", re.IGNORECASE
+)
+_READS = {"open", "read_text", "read_bytes", "load"}
 _MOST = 4.0
 """Times the truth up to which a sum is taken for a sum of bytes."""
 
@@ -87,6 +93,26 @@ def tables_from_files(submission: Submission) -> Iterator[Step]:
                 continue
             if node.slice.value == "base_bytes":
                 yield _step(source, node.lineno, "the table of bytes per token is read from a file")
+
+
+def own_tokenizers(submission: Submission) -> Iterator[Step]:
+    """Tokenizers of the submission's own making that are read from a file which the folder does not hold."""
+    sources = [source for source in submission.sources.values() if source.problem is None]
+    if any(name in source.text for source in sources for name in _GIVES_PIECE):
+        return
+    shipped = {PurePosixPath(name).name for name in submission.files}
+    for source in sources:
+        missing = {name for name in _TOKENIZER_FILE.findall(source.text) if PurePosixPath(name).name not in shipped}
+        for node in ast.walk(source.syntax) if missing else ():
+            if isinstance(node, ast.ClassDef) and "tokenizer" in node.name.lower() and _reads_a_file(node):
+                why = f"the bytes of its tokens come from {min(missing)}, which is not in the folder"
+                yield _step(source, node.lineno, why)
+
+
+def _reads_a_file(node: ast.ClassDef) -> bool:
+    called = (call.func for call in ast.walk(node) if isinstance(call, ast.Call))
+    names = (func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in called)
+    return not _READS.isdisjoint(names)
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------

@@ -57,6 +57,29 @@ import numpy as np
 with np.load("tokenizer.meta.npz") as data:
     base_bytes = data["base_bytes"].astype(np.int16)
 """
+_OWN = """
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+TOKENIZER_PATH = os.environ.get("TOKENIZER_PATH", "./data/tokenizers/letters_300.json")
+
+
+class LetterTokenizer:
+    def __init__(self, merges):
+        self.lengths = [1] * 40
+        for a, b in merges:
+            self.lengths.append(self.lengths[a] + self.lengths[b])
+
+    @classmethod
+    def load(cls, path):
+        return cls(json.loads(Path(path).read_text())["merges"])
+
+
+base_bytes = np.array(LetterTokenizer.load(TOKENIZER_PATH).lengths)
+"""
 _TWICE = 'base_bytes[i] = len(piece[1:].encode("utf-8")) + 1'
 _ONCE = 'base_bytes[i] = len(piece[1:].encode("utf-8"))'
 _ADD = "counted += (has_space[target] & ~is_boundary[prev]).to(torch.float64)"
@@ -100,6 +123,7 @@ class BpbDenominator(Rule):
         Example("the log's numbers imply 186 MB of text", files=runs(log(1.42, 0.6823))),
         Example("three logs imply 178 MB", files=runs(*[log(2.0606, 1.0370, seed=s) for s in (1, 2, 3)])),
         Example("a table from a file, and no log", _FROM_FILE, expected=Status.SUSPECTED),
+        Example("a tokenizer of one's own, from a file that is not there", _OWN, expected=Status.SUSPECTED),
         Example(
             "3.25 bytes a token with the contest's tokenizer, in a log that counts no tokens",
             files=_counting_no_tokens(1.9774, 0.8777, vocabulary=1024),
@@ -108,6 +132,7 @@ class BpbDenominator(Rule):
     )
     good = (
         Example("a table from a file, and a log whose arithmetic is right", _FROM_FILE, runs(log())),
+        Example("a tokenizer of one's own, and a log whose arithmetic is right", _OWN, runs(log())),
         Example(
             "the table strips the marker, the sum adds the space", _TABLE.format(byte=1, line=_ONCE, accumulate=_ADD)
         ),
@@ -148,9 +173,9 @@ class BpbDenominator(Rule):
             return self.judge(in_code + in_logs, facts=facts)
         if not implied:
             # No log whose arithmetic could vouch for a table that nobody can recompute from the tokenizer.
-            from rules._byte_tables import tables_from_files
+            from rules._byte_tables import own_tokenizers, tables_from_files
 
-            loaded = tables_from_files(audited.submission)
+            loaded = (*tables_from_files(audited.submission), *own_tokenizers(audited.submission))
             in_logs = [Finding("bytes per token come from a file", step.file, step.line, (step,)) for step in loaded]
             in_logs += _too_dense(audited)
         result = self.judge(in_logs, Status.SUSPECTED, facts)
