@@ -98,6 +98,16 @@ def _python(gate: str) -> str:
     )
 
 
+def _mixed_where(gate: str) -> str:
+    return scoring(
+        setup="unigram = np.ones(VOCAB)",
+        mixture=f"""p = p_model
+        if {gate}:
+            p = 0.8 * p_model + 0.2 * unigram[tokens[t]] / unigram.sum()""",
+        update="unigram[tokens[t]] += 1",
+    )
+
+
 class HintGatedByTarget(FlowRule):
     """Whether a hint fires at a position is computed from that position's token, in Python or in a C kernel."""
 
@@ -115,7 +125,10 @@ class HintGatedByTarget(FlowRule):
         ),
         Ruling("#1967", datetime.date(2026, 4, 30), "community", "accepted by the authors: the gate reads tokens[i]"),
     )
-    what = "A gate, boost or mask at position i that reads tokens[i], such as whether it begins a word."
+    what = (
+        "A gate, boost or mask at position i that reads tokens[i], such as whether it begins a word, "
+        "or whether the model found it likely."
+    )
     why = "Even a gate that does not fire tells the scorer something about the token."
     legal = "Decide from tokens[i - 1] and earlier; use tokens[i] only to update afterwards."
     bad = (
@@ -130,6 +143,7 @@ class HintGatedByTarget(FlowRule):
             _kernel("float w = boundary[tok] ? 0.5f : 2.0f;", "next_of[state] != 0", "w"),
         ),
         Example("a Python mask over the target", _python("not starts_word[tokens[t]]")),
+        Example("only tokens that the model finds unlikely are mixed", _mixed_where("p_model < 0.5")),
     )
     good = (
         Example(
@@ -141,6 +155,7 @@ class HintGatedByTarget(FlowRule):
         ),
         Example("a C kernel whose gated boost is 0", _SCORER, _kernel("uint8_t b = boundary[tok];", "!b && 0", "0.0f")),
         Example("a Python mask over the token before", _python("not starts_word[tokens[t - 1]]")),
+        Example("only where the model is unsure is mixed", _mixed_where("probs.max() < 0.5")),
         Example("no hints", script()),
     )
     subject = re.compile(r"hint|tilt|boost", re.IGNORECASE)

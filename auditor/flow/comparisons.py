@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir, uses, zeros
+from auditor.flow import ir, scaling, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.provenance import Provenance
 from auditor.flow.stores import Stores
@@ -84,6 +84,8 @@ class Comparisons(Stores):
                 continue
             if orders and bound.value == 0:
                 return prov  # whether there is an entry at all
+            if orders and scaling.splits(value.prov, bound.value):
+                return uses.used(self.lattice, prov, "likely", uses.scored(value.prov))
             tokens = value.prov.tokens
             if not orders or value.prov.flags & (P.TABLE | P.HASHED | P.NLL | P.WEIGHTS | P.OPAQUE):
                 prov = uses.gate(self.lattice, prov)

@@ -185,8 +185,8 @@ class Use(NamedTuple):
         kind: "gold" (an entry of a distribution, picked at the token), "count" (an entry of a table that learns),
             "look" (an entry of a fixed table, such as whether the token begins a word), "gate" (a truth about the
             token), "gated" (a number made with such a truth), "one-hot", "masked" (of an array in which some tokens
-            were replaced), or "felt" (a number computed from the token itself); of a score also "nats" (a logarithm),
-            "boosted" (a probability that was raised) and "scaled" (a logarithm of it), as :mod:`.scaling` says.
+            were replaced), or "felt" (a number computed from the token itself). Of a score also "likely" (a truth about
+            how likely the token was), and "nats", "boosted" and "scaled", as :mod:`auditor.flow.scaling` says.
         position: of the token, or of the first of a stretch.
         site: where.
     """

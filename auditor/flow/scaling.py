@@ -7,6 +7,8 @@ clears it: weights of mixtures, tilts with their normaliser, averages and units 
 
 from __future__ import annotations
 
+import math
+
 from auditor.flow import ir, uses
 from auditor.flow.provenance import NLL, SUMMED, Fact, Lattice, Provenance, Site
 from auditor.flow.values import Const, Value
@@ -14,6 +16,7 @@ from auditor.flow.values import Const, Value
 _NATS, _BOOSTED, _SCALED = "nats", "boosted", "scaled"
 _LEAST, _MOST = 0.5, 2.0
 """A half and less is a share of an average; twice and more is a unit or a tilt whose normaliser is elsewhere."""
+_NEGLIGIBLE = 1e-4
 
 
 def in_nats(lattice: Lattice, prov: Provenance) -> Provenance:
@@ -53,6 +56,14 @@ def boosted(lattice: Lattice, prov: Provenance) -> Provenance:
     if uses.positions(prov, _NATS) or not prov.flags & NLL or prov.flags & SUMMED:
         return prov
     return uses.used(lattice, prov, _BOOSTED, uses.positions(prov, "gold"))
+
+
+def splits(prov: Provenance, bound: float) -> bool:
+    """Whether comparing a score with a number tells likely tokens from others; tiny bounds only guard logarithms."""
+    if not prov.flags & NLL or prov.flags & SUMMED or not uses.positions(prov, "gold"):
+        return False
+    probability = math.exp(-abs(bound)) if uses.positions(prov, _NATS) else bound
+    return _NEGLIGIBLE < probability < 1
 
 
 def exceeds_one(node: ir.Expr) -> bool:

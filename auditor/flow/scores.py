@@ -60,6 +60,9 @@ class Scores(Engine):
         computed = a.prov.flags & b.prov.flags & P.WEIGHTS  # outputs of a model: what is scored may be chosen, too
         if test.prov.flags & P.GOLD_COMPARED and (computed or self.oracle(a.prov, b.prov)):
             return self.better(value)
+        after = uses.positions(test.prov, "likely") & uses.scored(a.prov) & uses.scored(b.prov)
+        if after and a.prov.flags & b.prov.flags & P.NLL:
+            value = self.with_prov(value, uses.used(self.lattice, value.prov, "gated", after))
         gates = uses.gate(self.lattice, test.prov)
         truths = uses.positions(gates, "gate")
         if not truths:

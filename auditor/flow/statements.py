@@ -143,7 +143,7 @@ class Interpreter(Loops):
         def joined(a: dict[Obj, Any], b: dict[Obj, Any]) -> None:
             if oracle is not None:
                 self._mark_choice(a, b, oracle)
-            if oracle is not None or uses.positions(gates, "gate"):
+            if oracle is not None or uses.positions(gates, "gate", "likely"):
                 self._mark_chosen(test, _assigned([*node.body, *node.orelse]), a, b)
 
         return self.fork(lambda: self._side(node, True), lambda: self._side(node, False), joined)

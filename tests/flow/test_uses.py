@@ -49,6 +49,25 @@ z[torch.arange(z.size(0)), y.reshape(-1)] += 1.0
 nll = F.cross_entropy(z, y.reshape(-1), reduction="none")
 """,
     ),
+    "only tokens that the model finds unlikely are mixed": (
+        "target_gates",
+        "p = gold.exp()\nnll = -torch.log(torch.where(p < 0.5, 0.7 * p + 0.3 * other.exp(), p))",
+    ),
+    "the same, one token at a time and by a logarithm": (
+        "target_gates",
+        """
+LIMIT = math.log(float(os.environ.get("CONFIDENCE", "0.7")))
+losses = []
+for j, (a, b) in enumerate(zip(gold.tolist(), other.tolist())):
+    final = -a
+    if a < LIMIT:
+        best = math.log(0.7 * math.exp(a) + 0.3 * math.exp(b))
+        final = -best
+    losses.append(final)
+nll = torch.tensor(losses)
+""",
+    ),
+    "unlikely tokens are scored by another model": ("target_gates", "nll = -gold\nnll[nll > 2.0] = -other[nll > 2.0]"),
     "a class of the token after the target": (
         "leaks",
         """
@@ -104,6 +123,31 @@ def test_a_score_that_knows_its_token(name: str) -> None:
 
 
 HONEST = {
+    "a probability that is never 0": "p = gold.exp()\nnll = -torch.log(torch.where(p > 1e-12, p, other.exp()))",
+    "a loss that is cut off": "nll = -torch.where(gold > -20.0, gold, other)",
+    "surprises are counted": """
+nll = -gold
+surprises = 0
+worst = nll[0]
+for j in range(nll.numel()):
+    if nll[j] > 5.0:
+        surprises += 1
+        worst = nll[j]
+print("surprises", surprises, worst)
+""",
+    "losses of unlikely tokens are logged apart": """
+nll = -gold
+hard = torch.where(nll > 3.0, nll, torch.zeros_like(nll))
+print("hard", hard.sum().item() / math.log(2.0))
+""",
+    "a likely earlier token sets the weight": """
+sure = torch.cat((torch.zeros(1), gold[:-1])) > -0.7
+nll = -torch.where(sure, gold, torch.log(0.7 * gold.exp() + 0.3 * other.exp()))
+""",
+    "a likely best token sets the weight": """
+sure = lp.max(dim=-1).values > -0.7
+nll = -torch.where(sure, gold, torch.log(0.7 * gold.exp() + 0.3 * other.exp()))
+""",
     "a mask over finished losses": "nll = (-gold) * (1.0 - SPACES[y.reshape(-1)].float())",
     "losses of word beginnings are logged apart": """
 nll = -gold

@@ -125,6 +125,8 @@ def _moves(call: LibraryCall, items: list[Value], ndim: int | None) -> bool:
     if first.tokens or first.uses:
         return False
     axis = call.constant(1, "dim", "axis")
+    if ndim in {None, 1} and axis in {None, 0} and all(prov.flags & P.NLL for prov in rest):
+        return True
     if any(prov.tokens for prov in rest):
         return ndim == 1 if axis in {None, 0} else isinstance(axis, int)
     return isinstance(axis, int) and axis not in {0, -1} and any(prov.uses for prov in rest)
