@@ -93,12 +93,12 @@ def honest_changes(base: Vector, position: int, targets: int) -> int:
     """
     scored = int(np.count_nonzero(base))
     rewritten = targets - position + 1
-    if scored < (1.0 - _LEFT_OUT) * targets:
+    if scored < (1.0 - LEFT_OUT) * targets:
         return rewritten * REPEATS
     return rewritten + abs(scored - targets)
 
 
-_LEFT_OUT = 0.03
+LEFT_OUT = 0.03
 """Share of the targets that may go unscored because each document's first token has no prediction."""
 REPEATS = 4
 """Windows of 64 tokens every 16: how often the last token is scored in the toy set-up."""

@@ -11,6 +11,7 @@ import msgspec
 
 from auditor.findings import RuleResult, Status
 from auditor.options import ProbeOptions
+from auditor.probe.across_ranks import Compared, across_ranks, is_worth_it
 from auditor.probe.byte_account import Account, byte_account, is_open
 from auditor.probe.covered import Covered
 from auditor.probe.evidence import write_evidence
@@ -55,6 +56,12 @@ def conclude(
     latent: tuple[Latent, ...] = ()
     if measured and not experiments.failures:
         latent = latent_findings(audited, results, ask, options, left)
+    left -= sum(found.session.cpu_seconds for found in latent if found.session is not None)
+    ranks: Compared | str | None = None
+    if measured and left > 0 and not experiments.failures and is_worth_it(experiments.expected, audited.submission):
+        ranks = across_ranks(audited, options, left)
+    if isinstance(ranks, Compared) and ranks.failure is not None:
+        experiments = replace(experiments, failures=((ranks.failure, ranks.session),), reason="")
     written: list[Path] = []
     if options.evidence is not None:
         written = write_evidence(options.evidence, experiments.failures, audited.submission)
@@ -64,7 +71,7 @@ def conclude(
     merged = merge(results, experiments, audited.submission)
     traced = [result.rule for result in merged if result.rule in OF_SCORES and result.status is Status.TRACED]
     documented = with_account(covered(experiments, traced, [path.name for path in written]), account)
-    documented = with_search(documented, smaller)
+    documented = with_search(with_ranks(documented, ranks), smaller)
     return merged, with_latent(documented, latent)
 
 
@@ -75,16 +82,29 @@ def with_search(covered: Covered, smaller: Shrunk) -> Covered:
     return replace(covered, coverage=coverage, cpu_seconds=covered.cpu_seconds + smaller.cpu_seconds)
 
 
+def with_ranks(covered: Covered, ranks: Compared | str | None) -> Covered:
+    """What the experiments covered, with the one that runs two ranks."""
+    if ranks is None:
+        return covered
+    said = ranks.said if isinstance(ranks, Compared) else f"two ranks were not compared: {ranks}"
+    return _with_session(covered, said, ranks.session if isinstance(ranks, Compared) else None)
+
+
 def with_account(covered: Covered, account: Account | str | None) -> Covered:
     """What the experiments covered, with the one that counts bytes."""
     if account is None:
         return covered
     said = account.said if isinstance(account, Account) else f"bytes were not counted: {account}"
+    return _with_session(covered, said, account.session if isinstance(account, Account) else None)
+
+
+def _with_session(covered: Covered, said: str, session: Session | None) -> Covered:
+    """With one more check, and what its session ran."""
     coverage = msgspec.structs.replace(covered.coverage, checks=(*covered.coverage.checks, said))
-    if isinstance(account, str):
+    if session is None:
         return replace(covered, coverage=coverage)
-    coverage = msgspec.structs.replace(coverage, executions=coverage.executions + account.session.executions)
-    return replace(covered, coverage=coverage, cpu_seconds=covered.cpu_seconds + account.session.cpu_seconds)
+    coverage = msgspec.structs.replace(coverage, executions=coverage.executions + session.executions)
+    return replace(covered, coverage=coverage, cpu_seconds=covered.cpu_seconds + session.cpu_seconds)
 
 
 def with_latent(documented: Covered, latent: Sequence[Latent]) -> Covered:

@@ -13,13 +13,15 @@ from auditor.probe.plan import Stream, Variant
 from auditor.probe.streams import BOS, FIRST_TEXT_TOKEN, periodic_stream
 
 Tokens = npt.NDArray[np.uint16]
-Kind = Literal["base", "repeat", "rewrite", "early", "substitute", "train"]
+Kind = Literal["base", "repeat", "rewrite", "early", "substitute", "train", "first", "second"]
 
 WINDOWS = 4
 """Sequences of the toy validation stream."""
 _QUIET = 24
 """Tokens without noise in front of a tested position, so that statistics of n-grams know what follows."""
 
+PIECE = 3
+"""Tokens that are rewritten for one of two ranks; fewer at the stream's end."""
 _REFRAIN = 36
 """Last tokens of the stream: two by turns, so that a model of bytes, which asks for ten sightings, is sure of them.
 Both begin a word, so that what it expects is two tokens: the space, and the space with its letter."""
@@ -36,7 +38,8 @@ class Change:
     Attributes:
         kind: ``base`` and ``repeat`` nothing, ``rewrite`` every token from ``position`` on, ``early`` the first half of
             the first window, or a few tokens from ``position`` on, ``substitute`` the token at ``position``; ``train``
-            nothing either, but the training stream is another one from the moment when the artifact is written.
+            nothing either, but the training stream is another one from the moment when the artifact is written;
+            ``first`` and ``second`` the :data:`PIECE` tokens from ``position`` on, in that rank's copy of two.
         position: of 1..N; 0 where it has no meaning.
         token: the substituted token.
     """
@@ -84,6 +87,9 @@ class Design:
             tokens[begin:end] = self._other(tokens[begin:end], begin)
         elif change.kind == "substitute":
             tokens[change.position] = change.token
+        elif change.kind in {"first", "second"}:
+            piece = slice(change.position, change.position + PIECE)
+            tokens[piece] = self._other(tokens[piece], change.position)
         return tokens
 
     def stream(self, change: Change) -> Stream:
@@ -96,6 +102,12 @@ class Design:
         train = Stream(periodic_stream(self.vocabulary, _TRAIN_TOKENS, seed=17, period=53)) if swapped else None
         position = change.position if change.kind == "rewrite" else 0
         return Variant(change.kind, self.stream(change), position, train, train_after=swapped)
+
+    def ranked(self, change: Change) -> Variant:
+        """A run with two ranks, one of which gets the changed stream where ``change`` is of one rank's copy."""
+        base, other = self.stream(Change("base")), self.stream(change)
+        first, second = (other, base) if change.kind == "first" else (base, other)
+        return Variant(change.kind, first, other=second)
 
     def _other(self, tokens: Tokens, seed: int) -> Tokens:
         """Another text token in each place of one; special tokens stay."""

@@ -100,6 +100,7 @@ def _encode_variant(variant: Variant) -> dict[str, Any]:
         "train": None if variant.train is None else _encode_stream(variant.train),
         "train_after": variant.train_after,
         "environment": dict(variant.environment),
+        "other": None if variant.other is None else _encode_stream(variant.other),
     }
 
 
@@ -111,4 +112,5 @@ def _decode_variant(value: Mapping[str, Any]) -> Variant:
         train=None if value["train"] is None else _decode_stream(value["train"]),
         train_after=value["train_after"],
         environment=value["environment"],
+        other=None if value["other"] is None else _decode_stream(value["other"]),
     )

@@ -17,6 +17,7 @@ class Kind(enum.StrEnum):
     LEAK = "a score depends on later tokens"
     EXCESS = "probabilities add up to more than one"
     TRAINING_DATA = "the score depends on training data that is not in the artifact"
+    RANKS = "a score depends on another rank's text that is not scored yet"
     BYTES = "more bytes are credited than the text has"
 
 
@@ -39,6 +40,7 @@ RULES: dict[Kind, tuple[str, ...]] = {
         "ngram-not-normalised",
     ),
     Kind.TRAINING_DATA: ("training-data-at-eval",),
+    Kind.RANKS: ("ttt-before-score", "two-pass-rescore", "causal-dependence"),
     Kind.BYTES: ("bpb-denominator",),
 }
 """Rules that such a failure can prove, the first with a static path wins."""
@@ -48,6 +50,7 @@ FALLBACK = {
     Kind.LEAK: "causal-dependence",
     Kind.EXCESS: "ngram-not-normalised",
     Kind.TRAINING_DATA: "training-data-at-eval",
+    Kind.RANKS: "causal-dependence",
     Kind.BYTES: "bpb-denominator",
 }
 """The rule when no static path agrees."""

@@ -208,11 +208,22 @@ def sizes(recording: Recording, match: Match) -> tuple[int, ...]:
     return tuple(values.size for values in _chosen(recording, match.parts) or ())
 
 
+def orders(recording: Recording, match: Match) -> tuple[int, ...]:
+    """For each of the :func:`entries`, the order of the reduction that it went into."""
+    chosen = _chosen_events(recording, match.parts) or ()
+    return tuple(event.order for event in chosen for _ in range(event.values.size))
+
+
 def _chosen(recording: Recording, parts: Sequence[Part]) -> list[Vector] | None:
     """Elements of each reduction of the parts; None when the run made fewer."""
-    by_site: dict[Site, list[Vector]] = {}
+    events = _chosen_events(recording, parts)
+    return None if events is None else [event.values for event in events]
+
+
+def _chosen_events(recording: Recording, parts: Sequence[Part]) -> list[Event] | None:
+    by_site: dict[Site, list[Event]] = {}
     for event in recording.events:
-        by_site.setdefault(event.site, []).append(event.values)
+        by_site.setdefault(event.site, []).append(event)
     if any(each.stop > len(by_site.get(site, ())) for site, each in parts):
         return None
     return [by_site[site][index] for site, each in parts for index in each]

@@ -34,6 +34,8 @@ class Variant:
         train_after: start with the usual training stream and change to ``train`` once the last artifact is written:
             in the shard and in the memory of the run. ``train`` should be as long as the usual stream.
         environment: settings that differ from the set-up's.
+        other: the validation stream of a second rank, as long as ``validation``, which is the first one's; None for a
+            run with one rank.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Variant:
     train: Stream | None = None
     train_after: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    other: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True)

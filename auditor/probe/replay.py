@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor.probe.across_ranks import compare
 from auditor.probe.byte_account import count_bytes
 from auditor.probe.design import Change, Design
 from auditor.probe.evidence import CounterExample
@@ -45,6 +46,12 @@ def replay(
     setup, design = example.setup(submission), example.design()
     if Kind[example.kind] is Kind.BYTES:
         return _count_again(example, submission, setup, budget, python)
+    if Kind[example.kind] is Kind.RANKS:
+        changes = [Change(item.change, item.position, item.token) for item in example.streams]  # type: ignore[arg-type]
+        compared = compare(submission, setup, design, changes, budget, python, frozenset(example.labels))
+        if isinstance(compared, str):
+            return False, compared
+        return _agrees(compared.expected, example.expected), compared.said
     streams = {
         Change(item.change, item.position, item.token): Stream(np.array(item.tokens, dtype=np.uint16))  # type: ignore[arg-type]
         for item in example.streams

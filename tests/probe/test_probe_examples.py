@@ -18,9 +18,11 @@ QUICK = ("honest_score_first_ttt", "prequant_val_ttt", "oracle_min")
 """Run by every test run; an honest one, one through the whole of main, one through a forked scorer."""
 
 PROVED = {
+    "averaged_ranks_ttt": None,
     "bytes_counted_twice": "bpb-denominator",
     "compiled_target_gated_hint": "hint-gated-by-target",
     "dormant_feature": None,
+    "exchanged_ranks_ttt": "ttt-before-score",
     "hashed_ngram_cache": "ngram-target-in-key",
     "hashed_ngram_unnormalised": "ngram-not-normalised",
     "honest_exact_ngram": None,

@@ -74,6 +74,11 @@ class Report:
         write_recording(self.path, recording)
 
 
+def of_second(path: Path) -> Path:
+    """Where the second of two ranks leaves what the first leaves at ``path``."""
+    return path.with_name(f"{path.name}_second")
+
+
 def write_recording(path: Path, recording: Recording) -> None:
     """Write a blob to ``path``; it appears there whole or not at all."""
     meta, arrays = pack(recording)

@@ -6,7 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from auditor.probe.inside import accumulators, output
 from auditor.probe.inside.artifacts import ArtifactWatch, replace_in_memory
 from auditor.probe.inside.forking import Forks, floats
 from auditor.probe.inside.mode import Interception
+from auditor.probe.inside.pair import Peer, split
 from auditor.probe.inside.patching import nothing
-from auditor.probe.inside.reporting import LoadError, NoMainError, Report, attempt
-from auditor.probe.inside.shims import clock, device
+from auditor.probe.inside.reporting import LoadError, NoMainError, Report, attempt, of_second
+from auditor.probe.inside.shims import clock, device, distributed_pair
 from auditor.probe.inside.source import Loader
 from auditor.probe.inside.tap import TAP
 from auditor.probe.inside.workplace import Workplace, Written
@@ -29,14 +30,8 @@ from auditor.probe.streams import training_stream
 _NAME = "submission"
 """Module name of the entry: not ``__main__``, so that the import runs nothing."""
 
-_TORCHRUN = {
-    "RANK": "0",
-    "WORLD_SIZE": "1",
-    "LOCAL_RANK": "0",
-    "LOCAL_WORLD_SIZE": "1",
-    "MASTER_ADDR": "127.0.0.1",
-    "MASTER_PORT": "29999",
-}
+_RENDEZVOUS = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29999"}
+"""Nobody meets there: one rank is alone, two are connected before they begin."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +59,26 @@ class Run:
     count_artifacts: Path
 
     def run(self) -> None:
-        """Run in this process, which is a child of the server's, and report."""
+        """Run in this process, which is a child of the server's, and in another for a second rank, and report."""
+        if self.variant.other is None:
+            self._run()
+            return
+        streams = (self.variant.validation, self.variant.other)
+        peer, second = split(self.setup.timeout, lambda rank: self.workplace.change_validation(streams[rank]))
+        distributed_pair.install(peer)
+        peer.wait()
+        (self if second is not None else self._of_second())._run(peer)
+        if second is not None:
+            second.wait()
+
+    def _of_second(self) -> Run:
+        """The same for the second rank, which reports and logs beside the first."""
+        report, log = (of_second(path) for path in (self.report.path, self.log))
+        return replace(self, report=Report(report, self.report.key), log=log)
+
+    def _run(self, peer: Peer | None = None) -> None:
         _redirect(self.log)
-        _set_environment(self.workplace, self.setup, self.variant)
+        _set_environment(self.workplace, self.setup, self.variant, peer)
         written = Written(self.workplace.work)
         watch = self._watch_artifacts()
         _seed()
@@ -80,7 +92,9 @@ class Run:
             self.forks.report.write(outcome)  # this is a child that was forked at a load
             return
         self.report.write(outcome, written.artifacts())
-        if self.artifacts == 0:
+        if peer is not None:
+            peer.end()
+        elif self.artifacts == 0:
             self.count_artifacts.write_text(str(watch.written))
 
     def _watch_artifacts(self) -> ArtifactWatch:
@@ -148,10 +162,14 @@ def _redirect(log: Path) -> None:
     os.close(file)
 
 
-def _set_environment(workplace: Workplace, setup: Setup, variant: Variant) -> None:
+def _set_environment(workplace: Workplace, setup: Setup, variant: Variant, peer: Peer | None) -> None:
     os.environ.update(setup.environment)
     os.environ.update(workplace.environment())
-    os.environ.update(_TORCHRUN if setup.distributed else {})
+    if setup.distributed:
+        rank, ranks = (0, 1) if peer is None else (peer.rank, 2)
+        os.environ.update(_RENDEZVOUS)
+        os.environ.update(dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank)))
+        os.environ.update(dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(ranks)))
     os.environ.update(variant.environment)
     os.chdir(workplace.work)
     sys.argv = [workplace.script.name, *setup.arguments]

@@ -11,12 +11,13 @@ from typing import Any
 from auditor.probe.between import Between, conclude_between
 from auditor.probe.inside.children import End, run_forked
 from auditor.probe.inside.forking import PROBLEMS, Forks, call_path
-from auditor.probe.inside.reporting import Report, settle
+from auditor.probe.inside.reporting import Report, of_second, settle, write_recording
 from auditor.probe.inside.run import Run
 from auditor.probe.inside.workplace import Workplace
 from auditor.probe.job import Job
 from auditor.probe.plan import Setup
 from auditor.probe.record import ENDED, Recording
+from auditor.probe.two_ranks import merged
 from auditor.probe.wire import unpack
 from auditor.sandbox.blob import read_blob
 
@@ -100,7 +101,9 @@ class Server:
         """Run variant ``number``; where its recording is."""
         variant = self._job.full[number]
         report = Report(self._base / f"full_{number}", "main")
-        report.path.unlink(missing_ok=True)
+        beside = Report(of_second(report.path), "main")
+        for each in (report, beside):
+            each.path.unlink(missing_ok=True)
         if self._budget <= 0:
             settle(report, End(0, late=True, seconds=0.0, cpu_seconds=0.0))
             return report.path
@@ -121,6 +124,10 @@ class Server:
         wall = None if forks is None else _WALL_PER_BUDGET * self._budget
         end = run_forked(run.run, self._setup.timeout, wall)
         settle(report, end)
+        if variant.other is not None:
+            settle(beside, end)
+            first, second = (unpack(*read_blob(each.path)) for each in (report, beside))
+            write_recording(report.path, merged(first, second))
         self._budget -= end.cpu_seconds
         return report.path
 

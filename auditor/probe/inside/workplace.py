@@ -107,6 +107,12 @@ class Workplace:
             counts = byte_counts(stream.tokens) if stream.bytes is None else stream.bytes
             write_shard(folder / "fineweb_val_bytes_000000.bin", counts)
 
+    def change_validation(self, stream: Stream) -> None:
+        """Write the validation shard as a new file: what has mapped or opened the one before keeps that."""
+        for shard in (self.work / "data" / "datasets" / self._dataset).glob("fineweb_val_*.bin"):
+            shard.unlink()
+        self.write_validation(stream)
+
     def _bring(self, root: Path, files: Iterable[str]) -> None:
         prefix = PurePosixPath(self.setup.entry).parent
         for name in files:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.parallel
 
-from auditor.probe.inside.patching import NullContext, replace
+from auditor.probe.inside.patching import replace
 
 _initialized = False
 
@@ -32,8 +33,12 @@ class _Work:
         return [self._value]
 
 
-class _DataParallel(torch.nn.Module):
-    """DistributedDataParallel of one rank: like the real one it does not forward attributes."""
+class DataParallel(torch.nn.Module):
+    """DistributedDataParallel of one rank: like the real one it does not forward attributes.
+
+    Attributes:
+        require_backward_grad_sync: what ``no_sync`` turns off.
+    """
 
     def __init__(self, module: torch.nn.Module, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -41,10 +46,12 @@ class _DataParallel(torch.nn.Module):
         self.require_backward_grad_sync = True
 
     def forward(self, *arguments: Any, **named: Any) -> Any:
+        """Call the module."""
         return self.module(*arguments, **named)
 
-    def no_sync(self) -> NullContext:
-        return NullContext()
+    def no_sync(self) -> AbstractContextManager[None]:
+        """Accumulate gradients of this rank alone."""
+        return nullcontext()
 
 
 def _initialize(*_: Any, **__: Any) -> None:
@@ -57,34 +64,35 @@ def _destroy(*_: Any, **__: Any) -> None:
     _initialized = False
 
 
-def _finished(named: dict[str, Any], value: Any = None) -> _Work | None:
-    return _Work(value) if named.get("async_op") else None
+def finished(async_op: Any, value: Any = None) -> _Work | None:
+    """What a collective returns: a handle where it was asked to go on behind the call."""
+    return _Work(value) if async_op else None
 
 
 def _in_place(value: Any = None, *_: Any, **named: Any) -> _Work | None:
-    return _finished(named, value)
+    return finished(named.get("async_op"), value)
 
 
 def _to_flat(output: torch.Tensor, source: torch.Tensor, *_: Any, **named: Any) -> _Work | None:
     if output.data_ptr() != source.data_ptr():
         output.copy_(source.reshape(output.shape))
-    return _finished(named, output)
+    return finished(named.get("async_op"), output)
 
 
 def _to_list(outputs: list[torch.Tensor], source: torch.Tensor, *_: Any, **named: Any) -> _Work | None:
     outputs[0].copy_(source)
-    return _finished(named, outputs)
+    return finished(named.get("async_op"), outputs)
 
 
 def _from_list(output: torch.Tensor, sources: list[torch.Tensor], *_: Any, **named: Any) -> _Work | None:
     output.copy_(sources[0])
-    return _finished(named, output)
+    return finished(named.get("async_op"), output)
 
 
 def _gather(source: torch.Tensor, outputs: list[torch.Tensor] | None = None, *_: Any, **named: Any) -> _Work | None:
     if outputs:
         outputs[0].copy_(source)
-    return _finished(named, outputs)
+    return finished(named.get("async_op"), outputs)
 
 
 def _gather_object(outputs: list[Any], value: Any, *_: Any, **__: Any) -> None:
@@ -121,5 +129,5 @@ def install() -> None:
         all_gather_object=_gather_object,
         gather_object=_gather_object_to,
     )
-    replace(torch.nn.parallel, DistributedDataParallel=_DataParallel)
-    replace(torch.nn.parallel.distributed, DistributedDataParallel=_DataParallel)
+    replace(torch.nn.parallel, DistributedDataParallel=DataParallel)
+    replace(torch.nn.parallel.distributed, DistributedDataParallel=DataParallel)
