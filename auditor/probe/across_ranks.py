@@ -111,7 +111,9 @@ def across_ranks(audited: Audited, options: ProbeOptions, budget: float) -> Comp
     failure = circle(found, design)
     said = _said(found, design) if failure is None else failure.said
     executions = sum(len(each.full) for each in spent)
-    session = Session(setup, design, said, said, executions, _cost(spent), spent[0].tier, spent[0].problems)
+    session = Session(
+        setup, design, said, said, executions, _cost(spent), spent[0].tier, spent[0].problems, labels=labels
+    )
     return Compared(said, session, failure)
 
 
