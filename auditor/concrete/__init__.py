@@ -4,7 +4,8 @@ For code whose meaning is a number that can be compared with the truth, such as 
 is not understood has the value :data:`UNKNOWN`; numbers, texts and steps are limited.
 """
 
-from auditor.concrete.interpreter import Environment, HaltError, Interpreter
+from auditor.concrete.environment import Environment, HaltError
+from auditor.concrete.interpreter import Interpreter
 from auditor.concrete.library import UNKNOWN, Native
 
 __all__ = ["UNKNOWN", "Environment", "HaltError", "Interpreter", "Native"]

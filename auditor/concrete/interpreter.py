@@ -6,12 +6,12 @@ import ast
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from auditor.concrete.library import BUILTINS, FUNCTIONS, UNKNOWN, Dotted, Native, attribute, method, small
+from auditor.concrete.environment import Class, Environment, Function, HaltError, Object, Partial
+from auditor.concrete.library import BUILTINS, FUNCTIONS, UNKNOWN, Dotted, attribute, method, small
 
 STEPS = 20_000
 """Statements and expressions of one evaluation; a table over a dozen sample tokens takes about a thousand."""
@@ -23,52 +23,6 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
     ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
 }  # fmt: skip
-
-
-class HaltError(Exception):
-    """The interpretation cannot go on: a branch on something unknown, or a limit."""
-
-
-@dataclass(slots=True)
-class Environment:
-    """Names of a function call; ``outer`` is where it was defined, ``function`` the node that it belongs to."""
-
-    names: dict[str, Any] = field(default_factory=dict)
-    outer: Environment | None = None
-    function: ast.AST | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the script."""
-
-    node: ast.FunctionDef | ast.Lambda
-    outer: Environment
-
-
-@dataclass(frozen=True, slots=True)
-class Class:
-    """A class of the script."""
-
-    node: ast.ClassDef
-    methods: Mapping[str, Function]
-
-
-@dataclass(slots=True)
-class Object:
-    """An instance of one."""
-
-    cls: Class
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """A callable with leading arguments."""
-
-    callee: Any
-    args: tuple[Any, ...]
-    keywords: Mapping[str, Any]
 
 
 class _ReturnError(Exception):
@@ -507,4 +461,4 @@ def _index(index: Any) -> Any:
     return int(index) if isinstance(index, float) and index.is_integer() else index
 
 
-__all__ = ["UNKNOWN", "Environment", "HaltError", "Interpreter", "Native"]
+__all__ = ["Interpreter"]

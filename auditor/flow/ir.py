@@ -208,13 +208,12 @@ class Parameter:
 class Function(Expr, Stmt):
     """A ``def`` (a statement) or a lambda (an expression); ``names`` are all that occur in its body."""
 
-    __slots__ = ("assigned", "body", "decorators", "file", "generator", "global_names", "name", "names", "parameters")
+    __slots__ = ("body", "decorators", "file", "generator", "global_names", "name", "names", "parameters")
 
     def __init__(self, line: int, name: str, parameters: list[Parameter], decorators: list[Expr], file: str) -> None:
         self.line, self.name, self.parameters, self.decorators = line, name, parameters, decorators
         self.body: list[Stmt] = []
         self.generator = False
-        self.assigned: dict[str, Any] = {}
         self.global_names: set[str] = set()
         self.names: set[str] = set()
         self.file = file

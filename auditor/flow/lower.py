@@ -253,7 +253,7 @@ class Lowering(ExpressionLowering):
         self.space(node.whitespace_before_params)
         function = ir.Function(line, name, self.parameters(node.params), decorators, self.file)
         self.annotation(node.returns)
-        outer, self.bound = self.bound, [function.assigned]
+        outer, self.bound = self.bound, [{}]
         self.functions.append(function)
         function.body = self._suite(node.body)
         self.functions.pop()

@@ -341,7 +341,7 @@ class ExpressionLowering:
         self.space(node.whitespace_after_lambda)
         function = ir.Function(line, "<lambda>", self.parameters(node.params), [], self.file)
         self.functions.append(function)
-        self.bound.append(function.assigned)
+        self.bound.append({})
         value = self.expr(node.body)
         self.bound.pop()
         self.functions.pop()

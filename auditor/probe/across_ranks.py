@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from auditor.claim import claimed_labels
 from auditor.options import ProbeOptions
 from auditor.probe.checks import LEFT_OUT, Vector, changed, is_deterministic
 from auditor.probe.design import PIECE, Change, Design, make_design
@@ -25,6 +24,7 @@ from auditor.probe.engagement import STATISTICS, TRAINING
 from auditor.probe.experiments import Session
 from auditor.probe.failure import Failure
 from auditor.probe.kinds import Kind
+from auditor.probe.labels import score_labels
 from auditor.probe.match import Match, entries, match_claim, orders
 from auditor.probe.measure import reason
 from auditor.probe.plan import Setup
@@ -91,7 +91,7 @@ def across_ranks(audited: Audited, options: ProbeOptions, budget: float) -> Comp
 
     The last token is rewritten first: where that moves none of the other rank's scores, the experiment is over.
     """
-    setup, labels = setup_for(audited.submission), claimed_labels(audited)
+    setup, labels = setup_for(audited.submission), score_labels(audited)
     design = make_design(setup.vocabulary, setup.sequence)
     spent: list[ProbeRun] = []
 
@@ -135,7 +135,7 @@ def compare(
         changes: of one rank's copy, or of none; the base stream's first.
         budget: CPU seconds.
         python: interpreter for the submission's code; None for ours.
-        labels: labels of the claimed score in the submission's logs.
+        labels: of the lines that print the claimed score.
 
     Raises:
         ProbeError: the run broke off.
@@ -188,7 +188,7 @@ def shares(recordings: Mapping[Change, Recording], design: Design, labels: froze
     Args:
         recordings: by change, the base stream's first.
         design: the streams.
-        labels: labels of the claimed score in the submission's logs.
+        labels: of the lines that print the claimed score.
     """
     failed = next((recording for recording in recordings.values() if recording.status not in ENDED), None)
     if failed is not None:

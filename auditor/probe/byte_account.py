@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.claim import claimed_labels
 from auditor.findings import RuleResult, Status
 from auditor.options import ProbeOptions
 from auditor.probe.byte_text import VOCABULARY, ByteText, byte_texts
@@ -23,6 +22,7 @@ from auditor.probe.design import WINDOWS, Design
 from auditor.probe.experiments import Session
 from auditor.probe.failure import Failure
 from auditor.probe.kinds import Kind
+from auditor.probe.labels import score_labels
 from auditor.probe.match import entries, match_claim
 from auditor.probe.measure import reason
 from auditor.probe.plan import Setup, Variant
@@ -80,7 +80,7 @@ def byte_account(audited: Audited, options: ProbeOptions, budget: float) -> Acco
     """Score two texts through the whole ``main`` and count; why nothing was counted, in words, where nothing was."""
     setup = replace(setup_for(audited.submission), vocabulary=VOCABULARY)
     try:
-        return count_bytes(audited.submission, setup, budget, options.python, claimed_labels(audited))
+        return count_bytes(audited.submission, setup, budget, options.python, score_labels(audited))
     except (ProbeError, SandboxUnavailable) as error:
         return str(error)
 

@@ -19,7 +19,7 @@ from auditor.probe.design import (
 )
 from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
 from auditor.probe.failure import Failure, failures_of
-from auditor.probe.kinds import RULES, Kind
+from auditor.probe.kinds import BYTE_MIXTURE, RULES, Kind
 from auditor.probe.labels import score_labels
 from auditor.probe.measure import Measured, measure
 from auditor.probe.plan import Setup
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 _FIRST = 0.7
 """Share of the budget for the documented settings; the rest is for small tables."""
 _MIDDLE, _LAST = 0, 1
-"""Places among the tested positions: in the third window, and the last token."""
-_BYTEWISE = "byte-mixture-not-token-normalised"
-"""Traced, the last token is tested first: a word begins there, so what a model of bytes expects is two tokens, one the
-beginning of the other."""
+"""Places among the tested positions: in the third window, and the last token.
+
+Of a traced byte mixture the last token is tested first: a word begins there, so what a model of bytes expects is two
+tokens, one the beginning of the other.
+"""
 _SPECIAL = 3
 """Tokens that a sum may lack: the marks of documents and of what is unknown."""
 _MOST_LOADS = 3
@@ -126,7 +127,7 @@ def _run(audited: Audited, options: ProbeOptions, traced: frozenset[str]) -> Exp
     predicted = {kind for kind, rules in RULES.items() if not traced.isdisjoint(rules)}
     plan = _Plan(audited, options, setup_for(audited.submission), setup_for(audited.submission, stress=True))
     if predicted == {Kind.EXCESS}:
-        plan.sum_at(_LAST if _BYTEWISE in traced else _MIDDLE)
+        plan.sum_at(_LAST if BYTE_MIXTURE in traced else _MIDDLE)
     if not plan.failures:
         plan.run_whole()
         if Kind.EXCESS in predicted and plan.failures:  # a leak: only the last token's sum is evidence then

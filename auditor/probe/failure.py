@@ -26,6 +26,7 @@ class Failure:
         at_load: what was made smaller so that hash tables are as full as in the official run, such as
             ``"NGRAM_BUCKETS=64"``.
         is_certain: the numbers alone prove it; otherwise a static path must agree.
+        is_bytewise: the scores that add up are of bytes, put together to tokens.
         entrance: where the last token first moved more numbers than it may; None where that was not seen.
     """
 
@@ -38,6 +39,7 @@ class Failure:
     expected: dict[str, float | int]
     at_load: tuple[str, ...] = ()
     is_certain: bool = True
+    is_bytewise: bool = False
     entrance: Site | None = None
 
 
@@ -103,6 +105,7 @@ def _excess(measured: Measured, at_load: tuple[str, ...]) -> Failure:
         expected={"total": round(worst.total, 6), "candidates": worst.candidates},
         at_load=at_load,
         is_certain=several and not at_load,
+        is_bytewise=measured.match.is_bytewise,
     )
 
 

@@ -21,6 +21,9 @@ class Kind(enum.StrEnum):
     BYTES = "more bytes are credited than the text has"
 
 
+BYTE_MIXTURE = "byte-mixture-not-token-normalised"
+"""The rule for sums above one of what is scored byte by byte, whatever else is traced in the same mixture."""
+
 RULES: dict[Kind, tuple[str, ...]] = {
     Kind.TRAINED: ("prequant-val-ttt", "val-in-training", "calibrate-on-val"),
     Kind.LEAK: (
@@ -36,7 +39,7 @@ RULES: dict[Kind, tuple[str, ...]] = {
         "hint-gated-by-target",
         "oracle-min-nll",
         "pseudo-probability-expert",
-        "byte-mixture-not-token-normalised",
+        BYTE_MIXTURE,
         "ngram-not-normalised",
     ),
     Kind.TRAINING_DATA: ("training-data-at-eval",),

@@ -16,7 +16,7 @@ from auditor.findings import Finding, RuleResult, Status
 from auditor.probe.engagement import ENGAGED
 from auditor.probe.experiments import Experiments, Session
 from auditor.probe.failure import Failure
-from auditor.probe.kinds import EXPERIMENT_ONLY, FALLBACK, RULES, Kind
+from auditor.probe.kinds import BYTE_MIXTURE, EXPERIMENT_ONLY, FALLBACK, RULES, Kind
 from auditor.probe.record import Site
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def merge(results: Sequence[RuleResult], experiments: Experiments, submission: S
 def _rule_for(failure: Failure, results: dict[str, RuleResult]) -> str | None:
     """The rule whose static path agrees, the strongest first; else the one for the kind of failure, if it was asked."""
     asked = [rule for rule in RULES[failure.kind] if rule in results]
+    if failure.is_bytewise:
+        asked.sort(key=lambda rule: rule != BYTE_MIXTURE)
     for status in (Status.TRACED, Status.SUSPECTED):
         for rule in asked:
             if results[rule].status is status:

@@ -1,8 +1,8 @@
 """A smaller counter-example of a leak: fewer windows, the plainest text, the fewest rewritten tokens.
 
 hypothesis looks for it, without randomness and without a database, so that an audit repeats; each try is a run of the
-base stream and one of the changed stream through the whole ``main``. So it is for a leak that a forked scorer showed; a
-sum above one has a search of its own.
+base stream and one of the changed stream through the whole ``main``, for leaks that a forked scorer showed, too. A sum
+above one has a search of its own.
 """
 
 from __future__ import annotations

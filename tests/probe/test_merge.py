@@ -15,7 +15,7 @@ from auditor.probe.engagement import FITTING, TRAINING, engaged_mechanisms
 from auditor.probe.evidence import EvidenceError, counter_example, read_evidence, write_evidence
 from auditor.probe.experiments import Experiments, Session
 from auditor.probe.failure import failures_of
-from auditor.probe.kinds import EXPERIMENT_ONLY
+from auditor.probe.kinds import EXPERIMENT_ONLY, Kind
 from auditor.probe.measure import Measured, measure
 from auditor.probe.merge import merge
 from auditor.probe.plan import Setup
@@ -103,6 +103,24 @@ def test_a_failure_without_a_path_names_the_function_that_had_learned_from_the_l
     (proved,) = (result for result in merge(static(), ran, submission) if result.status is Status.PROVED)
     assert (proved.findings[0].file, proved.findings[0].line) == ("train_gpt.py", adapted.line)
     assert "in adapt()" in proved.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("is_bytewise", "proved"), [(False, "hint-gated-by-target"), (True, "byte-mixture-not-token-normalised")]
+)
+def test_a_sum_over_scored_bytes_is_one_of_a_byte_mixture(
+    is_bytewise: bool, proved: str, submission: Submission
+) -> None:
+    (clear,) = (result for result in static() if result.rule == "causal-dependence")
+    traced = replace(clear, status=Status.TRACED, findings=(PATH,))
+    results = tuple(
+        replace(traced, rule=rule) for rule in ("hint-gated-by-target", "byte-mixture-not-token-normalised")
+    )
+    ran = experiments(toy.slot)
+    ((leak, session),) = ran.failures
+    excess = replace(leak, kind=Kind.EXCESS, is_bytewise=is_bytewise)
+    merged = merge(results, replace(ran, failures=((excess, session),)), submission)
+    assert [result.rule for result in merged if result.status is Status.PROVED] == [proved]
 
 
 def test_an_artifact_that_moved_proves_training_before_it_was_written(submission: Submission) -> None:
