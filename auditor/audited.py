@@ -61,6 +61,8 @@ class Audited:
     @cached_property
     def kernels(self) -> list[SubmittedKernel]:
         """What the analysis of the C kernels found."""
+        if not self.submission.kernels:
+            return []  # most have none, and their parser takes a while to import
         from auditor.kernels import kernel_facts
 
         return kernel_facts(self.submission)

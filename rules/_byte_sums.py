@@ -7,6 +7,7 @@ of bytes by the same target beside it; identifiers mean nothing.
 from __future__ import annotations
 
 import ast
+import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from auditor.concrete import UNKNOWN, Environment, Interpreter
+from auditor.submission import Source
 
 _MOST = 24
 """Sums that are looked at in one file."""
@@ -32,30 +34,29 @@ class Place:
 
 
 class ByteSums:
-    """Evaluates the sums of some modules with given tables, float64 and bool arrays over the sample tokens."""
+    """Evaluates the sums of some sources with given tables, float64 and bool arrays over the sample tokens."""
 
-    def __init__(self, modules: Sequence[ast.Module], counts: Any, spaces: Any, boundary: Any) -> None:
+    def __init__(self, sources: Sequence[Source], counts: Any, spaces: Any, boundary: Any) -> None:
         self._tables = {"bytes": counts, "spaces": spaces, "boundary": boundary}
         self._names: dict[ast.AST | None, dict[str, str]] = {None: {}}
         self._helpers: set[str] = set()
-        for module in modules:
-            nodes = list(ast.walk(module))
-            lines = [gate[0].lineno for node in nodes if (gate := _gate(node)) is not None]
-            for node in nodes:
+        for source in sources:
+            lines = [gate[0].lineno for node in source.nodes if (gate := _gate(node)) is not None]
+            for node in source.nodes:
                 if isinstance(node, ast.FunctionDef) and any(_holds(node, line) for line in lines):
                     self._learn_names(node)
         self._values: dict[str, Any] = {}
-        self._interpreter = Interpreter(modules, self._guess)
+        self._interpreter = Interpreter([source.syntax for source in sources], self._guess)
 
-    def candidates(self, module: ast.Module) -> Iterator[Place]:
+    def candidates(self, source: Source) -> Iterator[Place]:
         """Sums in blocks that mention a table, or a function that does."""
-        mentions = {line for node in ast.walk(module) if (line := self._mentioned(node))}
+        mentions = sorted({line for node in source.nodes if (line := self._mentioned(node))})
         seen: set[int] = set()
-        for function in ast.walk(module):
-            if not isinstance(function, ast.FunctionDef) or not any(_holds(function, line) for line in mentions):
+        for function in source.nodes:
+            if not isinstance(function, ast.FunctionDef) or not _holds_any(function, mentions):
                 continue
             for body in _blocks(function):
-                first = next((i for i, s in enumerate(body) if any(_holds(s, line) for line in mentions)), len(body))
+                first = next((i for i, statement in enumerate(body) if _holds_any(statement, mentions)), len(body))
                 for at in range(first, len(body)):
                     value = _summed(body[at])
                     if value is not None and id(body[at]) not in seen and len(seen) < _MOST:
@@ -126,6 +127,12 @@ def _blocks(function: ast.AST) -> Iterator[Sequence[ast.stmt]]:
 
 def _holds(node: ast.stmt, line: int) -> bool:
     return node.lineno <= line <= (node.end_lineno or node.lineno)
+
+
+def _holds_any(node: ast.stmt, lines: Sequence[int]) -> bool:
+    """Whether a statement holds one of some lines, which are in order."""
+    at = bisect.bisect_left(lines, node.lineno)
+    return at < len(lines) and _holds(node, lines[at])
 
 
 def _innermost(function: ast.FunctionDef, statement: ast.stmt) -> ast.FunctionDef:

@@ -88,7 +88,7 @@ def tables_from_files(submission: Submission) -> Iterator[Step]:
     for source in submission.sources.values():
         if source.problem is not None or "base_bytes" not in source.text or ".load(" not in source.text:
             continue
-        for node in ast.walk(source.syntax):
+        for node in source.nodes:
             if not (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)):
                 continue
             if node.slice.value == "base_bytes":
@@ -103,7 +103,7 @@ def own_tokenizers(submission: Submission) -> Iterator[Step]:
     shipped = {PurePosixPath(name).name for name in submission.files}
     for source in sources:
         missing = {name for name in _TOKENIZER_FILE.findall(source.text) if PurePosixPath(name).name not in shipped}
-        for node in ast.walk(source.syntax) if missing else ():
+        for node in source.nodes if missing else ():
             if isinstance(node, ast.ClassDef) and "tokenizer" in node.name.lower() and _reads_a_file(node):
                 why = f"the bytes of its tokens come from {min(missing)}, which is not in the folder"
                 yield _step(source, node.lineno, why)
@@ -132,9 +132,8 @@ def _builders(sources: Sequence[Source]) -> Iterator[tuple[Source, ast.FunctionD
     for source in sources:
         if not any(name in source.text for name in _GIVES_PIECE):
             continue
-        nodes = list(ast.walk(source.syntax))
-        lines = [n.lineno for n in nodes if isinstance(n, ast.Attribute) and n.attr in _GIVES_PIECE]
-        functions = [n for n in nodes if isinstance(n, ast.FunctionDef)]
+        lines = [n.lineno for n in source.nodes if isinstance(n, ast.Attribute) and n.attr in _GIVES_PIECE]
+        functions = [n for n in source.nodes if isinstance(n, ast.FunctionDef)]
         around = (max((f for f in functions if f.lineno <= line <= (f.end_lineno or 0)), key=lambda f: f.lineno,
                       default=None) for line in lines)  # fmt: skip
         yield from ((source, function) for function in dict.fromkeys(around) if function is not None)
@@ -197,10 +196,10 @@ def _is_called(name: str, sources: Sequence[Source]) -> bool:
 
 def sums_overcredit(sources: Sequence[Source], tables: Tables, made: Step) -> list[Credit]:
     """Sums over targets' bytes, each evaluated for every sample."""
-    sums = ByteSums([source.syntax for source in sources], tables.bytes, tables.spaces, tables.boundary)
+    sums = ByteSums(sources, tables.bytes, tables.spaces, tables.boundary)
     found: list[Credit] = []
     for source in sources:
-        for place in sums.candidates(source.syntax):
+        for place in sums.candidates(source):
             credited = {token: sums.added(place, token, _ORDINARY) for token in _SAMPLES}
             known = {token: value for token, value in credited.items() if value is not None}
             if len(known) == len(_SAMPLES):

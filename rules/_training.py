@@ -30,7 +30,7 @@ def in_scored_epochs(audited: Audited, evidence: Evidence) -> bool:
         (name, line) in places
         for name, source in audited.submission.sources.items()
         if source.problem is None
-        for loop in ast.walk(source.syntax)
+        for loop in source.nodes
         if isinstance(loop, ast.For) and _EPOCH.search(ast.unparse(loop.target)) and _adds_up(loop)
         for line in range(loop.lineno, (loop.end_lineno or loop.lineno) + 1)
     )

@@ -98,8 +98,8 @@ def _fetches(source: Source) -> Iterator[Finding]:
     """Calls that fetch, at the top level or in a function whose name is used elsewhere in the file."""
     if not any(word in source.text for word in (*_FETCHES, *_SESSIONS)):
         return
-    functions = [node for node in ast.walk(source.syntax) if isinstance(node, ast.FunctionDef)]
-    for node in ast.walk(source.syntax):
+    functions = [node for node in source.nodes if isinstance(node, ast.FunctionDef)]
+    for node in source.nodes:
         if not (isinstance(node, ast.Call) and _is_fetch(node.func)):
             continue
         around = [f for f in functions if f.lineno <= node.lineno <= (f.end_lineno or f.lineno)]
@@ -118,8 +118,6 @@ def _is_fetch(function: ast.expr) -> bool:
 
 def _is_used(name: str, source: Source) -> bool:
     uses = (
-        n.id if isinstance(n, ast.Name) else n.attr
-        for n in ast.walk(source.syntax)
-        if isinstance(n, ast.Name | ast.Attribute)
+        n.id if isinstance(n, ast.Name) else n.attr for n in source.nodes if isinstance(n, ast.Name | ast.Attribute)
     )
     return name in set(uses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ class UnparsableError(ValueError):
     """The text is not Python; the message says where."""
 
 
+@functools.lru_cache(maxsize=4)  # the same files are analysed again with other switches
 def lower_source(text: str, file: str) -> ir.Module:
     """Lower one file.
 

@@ -129,7 +129,7 @@ def _defaults(source: Source) -> tuple[tuple[str, str, str, int], ...]:
     if source.problem is not None:
         return ()
     out = []
-    for node in ast.walk(source.syntax):
+    for node in source.nodes:
         if not isinstance(node, ast.Call) or len(node.args) != 2:
             continue
         function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
