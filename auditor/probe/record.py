@@ -36,7 +36,7 @@ class Site:
         file: base name of the file; ``<packed>`` for code that was unpacked and executed.
         function: name of the function.
         line: 1-based; of a kernel, the argument that it wrote to.
-        offset: bytecode offset, which tells two reductions on one line apart.
+        offset: bytecode offset of its beginning, which tells two reductions on one line apart.
     """
 
     kind: str

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from auditor.probe.inside.forking import floats
+from auditor.probe.inside.frames import call_site
 from auditor.probe.inside.holders import holders, overwrite
 from auditor.probe.inside.shims.attention import flash_attn_func, flash_attn_varlen_func
 from auditor.probe.inside.shims.recurrence import CausalLayer
@@ -130,3 +135,38 @@ def test_quiet_stretches_are_periodic_and_documents_begin_with_bos() -> None:
     inside = [at for at in range(237, 280) if at % 90 and (at - 37) % 90]
     assert all(stream[at] == stream[at - 37] for at in inside if at - 37 >= 200)
     assert (byte_counts(stream)[stream == 1] == 0).all()
+
+
+@pytest.mark.parametrize("call", ["record(n)", "[].extend(map(record, (n,)))"])
+def test_a_call_is_one_place_however_often_a_loop_has_run_it(call: str) -> None:
+    sites = []
+
+    def record(_: int) -> None:
+        sites.append(call_site("sum", 2))
+
+    names: dict[str, Any] = {}
+    text = f"def scores(record):\n    for n in range(64):\n        {call}\n"
+    exec(compile(text, "train_gpt.py", "exec"), names)
+    names["scores"](record)
+    assert len(sites) == 64
+    assert len(set(sites)) == 1
+
+
+@dataclasses.dataclass(slots=True)
+class _Result:
+    val_loss: float
+    val_bpb: torch.Tensor
+    tokens: int
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        (2.5, torch.tensor(1.25)),
+        {"loss": 2.5, "more": [np.float32(1.25)], "tokens": 256},
+        _Result(2.5, torch.tensor(1.25), 256),
+        types.SimpleNamespace(loss=2.5, bpb=1.25, name="final"),
+    ],
+)
+def test_the_numbers_that_a_scorer_returns_are_found_in_whatever_it_returns(returned: object) -> None:
+    assert floats(returned) == [2.5, 1.25]

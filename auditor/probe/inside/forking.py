@@ -6,9 +6,11 @@ streams are scored by one trained model, and nobody had to guess the signature o
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import resource
+import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,6 +231,10 @@ def floats(value: Any, depth: int = 0) -> list[float]:
         return [float(value)]
     if isinstance(value, torch.Tensor):
         return [float(value)] if value.numel() == 1 and value.is_floating_point() else []
+    if isinstance(value, types.SimpleNamespace):
+        value = vars(value)
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)) and depth < 3:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 from auditor.probe.record import Site
 
@@ -35,4 +35,20 @@ def call_site(kind: str, depth: int) -> Site:
     if frame is None:
         return Site(kind, "", "", 0, 0)
     code = frame.f_code
-    return Site(kind, code.co_filename.rpartition("/")[2], code.co_name, frame.f_lineno or 0, frame.f_lasti)
+    return Site(
+        kind, code.co_filename.rpartition("/")[2], code.co_name, frame.f_lineno or 0, _start(code, frame.f_lasti)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _start(code: CodeType, last: int) -> int:
+    """The bytecode offset where the instructions of a call begin.
+
+    A call is several instructions, and which of them is the last one executed changes once the interpreter has
+    specialised it, so that the eighth pass of a loop would be another place than the first.
+    """
+    places = list(code.co_positions())
+    start = last // 2
+    while start and places[start - 1] == places[start]:
+        start -= 1
+    return 2 * start
