@@ -103,7 +103,23 @@ def lifts_a_limit(name: str) -> bool:
     return bool(re.fullmatch(r"\w*(?:SECONDS|SECS|TIME_BUDGET\w*)", name))
 
 
+_NARROWER = 8
+"""What widths of a network in a table of settings are divided by: the heads still share them out evenly."""
+
 REWRITES: tuple[Rewrite, ...] = (
+    *(
+        Rewrite(
+            rf"(\b(?:model_dim|d_model)[\"']?\s*[:=]\s*){width}(?=\s*[,}}\n#])",
+            rf"\g<1>{width // _NARROWER}",
+            "width of the network",
+        )
+        for width in range(256, 1025, 64)
+    ),
+    Rewrite(
+        r"(\b(?:gdn|mamba)_head_dim[\"']?\s*[:=]\s*)64(?=\s*[,}\n#])",
+        rf"\g<1>{64 // _NARROWER}",
+        "width of a head",
+    ),
     Rewrite(r"(\bbatch_seqs\s*(?::\s*int)?\s*=\s*)\d+\b", r"\g<1>2", "windows of a batch"),
     Rewrite(r"\buse_fused\s*=\s*True\b", "use_fused = False", "a kernel that only a GPU runs"),
     Rewrite(r"(\bstride\s*(?::\s*int)?\s*=\s*)(?:32|64|96|128|256|512)\b", rf"\g<1>{STRIDE}", "stride of windows"),

@@ -116,6 +116,16 @@ def test_a_calibration_that_is_generated_token_by_token_is_shortened(folder: Pat
     assert sorted(item.after for item in altered) == ["num_batches=2", "num_seqs=2", "seq_len: int = 64"]
 
 
+def test_the_width_of_a_network_in_a_table_of_settings_is_shrunk_evenly(folder: Path) -> None:
+    (folder / "helpers.py").write_text(
+        "small = dict(num_heads=8, model_dim=512, gdn_head_dim=64,)\n"
+        'large = {"model_dim": 640, "layers": 10}\n'
+        "def layer(x, model_dim: int = 512, head_dim=64, odd=dict(model_dim=480,)):\n    return x.sum(dim=256)\n"
+    )
+    altered = [item for item in setup_for(read_submission(folder)).altered if item.file == "helpers.py"]
+    assert sorted(item.after for item in altered) == ["gdn_head_dim=8", 'model_dim": 80', "model_dim=64"]
+
+
 def test_flags_overrule(folder: Path) -> None:
     setup = setup_for(read_submission(folder), flags={"TTT_ENABLED": "0", "MODEL_DIM": "32"})
     assert (setup.environment["TTT_ENABLED"], setup.environment["MODEL_DIM"]) == ("0", "32")
