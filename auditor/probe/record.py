@@ -118,7 +118,7 @@ class ProbeRun:
         full: one per variant, in order.
         calls: the forked calls of the base run, in order.
         tier: isolation that was in force.
-        cpu_seconds: user and system time of everything.
+        cpu_seconds: user and system time of everything; of what mostly slept, a quarter of the time that it took.
         problems: what could not be done, in words for people.
     """
 

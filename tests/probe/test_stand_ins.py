@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from auditor.probe.inside.children import run_forked
 from auditor.probe.inside.forking import floats
 from auditor.probe.inside.frames import call_site
 from auditor.probe.inside.holders import holders, overwrite
@@ -170,3 +172,8 @@ class _Result:
 )
 def test_the_numbers_that_a_scorer_returns_are_found_in_whatever_it_returns(returned: object) -> None:
     assert floats(returned) == [2.5, 1.25]
+
+
+def test_a_run_that_sleeps_uses_up_its_budget() -> None:
+    asleep = run_forked(lambda: time.sleep(0.4), 10.0)
+    assert asleep.cpu_seconds < 0.1 <= asleep.cost < 1.0

@@ -113,7 +113,7 @@ class Forks:
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> Any:
         found = holders([list(arguments), named], self._stream)
-        callees = ",".join(getattr(value, "__name__", "") for value in arguments if callable(value))
+        callees = ",".join(filter(None, (getattr(value, "__name__", "") for value in arguments if callable(value))))
         key = f"{name}|{callees}".removesuffix("|")
         enough = self.keys.count(key) >= _PER_KEY or len(self.keys) >= _MOST_CALLS or self._tries >= _MOST_TRIES
         if not found or enough or self._fork_call(key, function, arguments, named, found) == "no number":
@@ -196,7 +196,7 @@ class Forks:
         overwrite(found, stream.tokens)
 
     def _settle(self, report: Report, end: End) -> None:
-        self.budget -= end.cpu_seconds
+        self.budget -= end.cost
         settle(report, end)
 
     def _loaded(self, name: str, result: Any) -> Any:

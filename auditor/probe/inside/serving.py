@@ -22,6 +22,8 @@ from auditor.probe.wire import unpack
 from auditor.sandbox.blob import read_blob
 
 _WALL_PER_BUDGET = 10.0
+_GRACE = 20.0
+"""CPU seconds that a run may take beyond the budget: one that is nearly done is worth more than what it saves."""
 _RARELY = "1000000"
 _BROKEN = {"error", "load-error"}
 _HOPELESS = ("ModuleNotFoundError", "needs Python")
@@ -41,6 +43,7 @@ class Server:
         self._setup = job.setup
         self._workplace = Workplace(base.parent / "run", job.setup)
         self._budget = job.budget
+        self._slept = 0.0
         self._problems = list(problems)
         self._wanted: tuple[float, float] | None = None
         self.meta: list[dict[str, Any]] = []
@@ -61,7 +64,7 @@ class Server:
         return {
             "full": full,
             "calls": calls,
-            "cpu_seconds": sum(each.ru_utime + each.ru_stime for each in usage),
+            "cpu_seconds": self._slept + sum(each.ru_utime + each.ru_stime for each in usage),
             "problems": self._problems,
         }
 
@@ -122,13 +125,14 @@ class Server:
         )
         # Forked children's time is not the run's own, but the run waits for them.
         wall = None if forks is None else _WALL_PER_BUDGET * self._budget
-        end = run_forked(run.run, self._setup.timeout, wall)
+        end = run_forked(run.run, min(self._setup.timeout, self._budget + _GRACE), wall)
         settle(report, end)
         if variant.other is not None:
             settle(beside, end)
             first, second = (unpack(*read_blob(each.path)) for each in (report, beside))
             write_recording(report.path, merged(first, second))
-        self._budget -= end.cpu_seconds
+        self._budget -= end.cost
+        self._slept += end.cost - end.cpu_seconds
         return report.path
 
     def _may_fork(self, number: int) -> bool:
