@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import traceback
 from collections.abc import Collection, Iterable, Mapping
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 BUDGET = 300_000
 """Abstract steps; the largest real record needs about 100,000."""
 _STACK = 20_000
-_RETRACTED = re.compile(r"\b(?:retracted|retraction|illegal (?:number|score|result|run)s?)\b", re.IGNORECASE)
 _WRAPPER = 1_000
 """A script that ends within so few steps without a score is a wrapper."""
 
@@ -65,7 +63,7 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
     if entry.problem is not None:
         return FlowFacts(unanalysed=(f"{entry.name}: {entry.problem.message}",))
     texts = {name: source.text for name, source in submission.sources.items() if source.problem is None}
-    withdrawn = _withdrawn(submission)
+    withdrawn = submission.retracts_its_run
     launch = submission.launch
     logged = {name: setting.value for name, setting in launch.logged.items()}
     environment = {
@@ -239,11 +237,6 @@ def _unused(sources: Sources, mark: Mark, message: str) -> Evidence:
 
 def _per_row(mark: Mark) -> bool | None:
     return mark.rows if mark.kind in {"slot", "gradient"} else None
-
-
-def _withdrawn(submission: Submission) -> bool:
-    """Whether the author has retracted the run that the README documents: the script's own defaults then speak."""
-    return _RETRACTED.search(submission.readme) is not None
 
 
 def _with_dormant(facts: FlowFacts, wide: FlowFacts) -> FlowFacts:

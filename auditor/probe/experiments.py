@@ -77,6 +77,12 @@ class Session:
     labels: frozenset[str] = frozenset()
 
     @property
+    def is_of_the_claim(self) -> bool:
+        """Whether the score bears the claimed one's label, where that is known: the last one printed is another."""
+        label = self.main.match.claim.label if isinstance(self.main, Measured) else ""
+        return not (label and self.labels) or any(known and known in label for known in self.labels)
+
+    @property
     def measured(self) -> tuple[Measured, ...]:
         """The scorers that were measured."""
         return tuple(item for item in (self.main, self.call) if isinstance(item, Measured))

@@ -67,9 +67,11 @@ def _rule_for(failure: Failure, results: dict[str, RuleResult]) -> str | None:
 
 def _with_failure(result: RuleResult, failure: Failure, session: Session, submission: Submission) -> RuleResult:
     agrees = result.status in {Status.TRACED, Status.SUSPECTED}
-    proves = failure.is_certain or result.status is Status.TRACED
-    status = Status.PROVED if proves else Status.SUSPECTED
     active = [finding for finding in result.findings if not finding.dormant]
+    dormant = tuple(finding for finding in result.findings if finding.dormant)
+    # What is no part of the claim, by the static half, may be what the experiments ran into.
+    certain = failure.is_certain and session.is_of_the_claim and (bool(active) or not dormant)
+    status = Status.PROVED if certain or result.status is Status.TRACED else Status.SUSPECTED
     if agrees and active:
         first, *rest = active
         findings = (replace(first, experiment=failure.said), *rest)
@@ -77,7 +79,6 @@ def _with_failure(result: RuleResult, failure: Failure, session: Session, submis
         file, line = locate(failure.entrance or failure.site, submission)
         message = f"{failure.kind}; {_where(failure)}"
         findings = (Finding(message, file, line, experiment=failure.said), *active)
-    dormant = tuple(finding for finding in result.findings if finding.dormant)
     facts = {**result.facts, "experiment": _facts(failure, session)}
     return replace(result, status=status, reason="", findings=(*findings, *dormant), facts=facts)
 

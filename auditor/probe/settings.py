@@ -87,7 +87,9 @@ def _size(submission: Submission, name: str, stress: bool) -> str | None:
 
 def _documented(submission: Submission, name: str) -> str | None:
     setting = submission.launch.find(name) if may_set(name) else None
-    return None if setting is None else _value(setting)
+    if setting is None or (submission.retracts_its_run and setting.source is SettingSource.README):
+        return None
+    return _value(setting)
 
 
 def _value(setting: Setting) -> str | None:

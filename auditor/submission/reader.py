@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from auditor.submission.logs import Log, parse_log, primary_logs, squeeze
 from auditor.submission.metadata import Metadata, parse_metadata
 from auditor.submission.problems import Problem, ProblemKind, ReadLimits, shorten
 from auditor.submission.source import Source
+
+_RETRACTED = re.compile(r"\b(?:retracted|retraction|illegal (?:number|score|result|run)s?)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class Submission:
     def artifacts(self) -> tuple[SubmittedFile, ...]:
         """Weights and other binary files."""
         return self.of_kind(FileKind.ARTIFACT)
+
+    @property
+    def retracts_its_run(self) -> bool:
+        """Whether the author has retracted the run that the README documents: the script's own defaults then speak."""
+        return _RETRACTED.search(self.readme) is not None
 
     @property
     def main(self) -> Source | None:

@@ -83,6 +83,27 @@ def test_a_failure_without_a_path_names_the_site_whose_scores_moved(submission: 
     assert "evaluate()" in finding.message
 
 
+def test_what_is_no_part_of_the_claim_is_for_a_reviewer(submission: Submission) -> None:
+    results = tuple(
+        replace(result, findings=(replace(PATH, dormant=True),)) if result.rule == "prequant-val-ttt" else result
+        for result in static()
+    )
+    merged = merge(results, experiments(toy.train_first, artifact=True), submission)
+    assert statuses(merged)["prequant-val-ttt"] is Status.SUSPECTED
+
+
+@pytest.mark.parametrize(("labels", "status"), [(("final_", "x"), Status.PROVED), (("other",), Status.SUSPECTED)])
+def test_only_the_claimed_score_proves_without_a_path(
+    labels: tuple[str, ...], status: Status, submission: Submission
+) -> None:
+    ran = experiments(toy.slot)
+    failures = tuple((failure, replace(session, labels=frozenset(labels))) for failure, session in ran.failures)
+    merged = merge(static(), replace(ran, failures=failures), submission)
+    assert statuses(merged) == {"causal-dependence": status}
+    merged = merge(static(causal_dependence=Status.TRACED), replace(ran, failures=failures), submission)
+    assert statuses(merged) == {"causal-dependence": Status.PROVED}
+
+
 def test_a_failure_without_a_path_names_the_function_that_had_learned_from_the_last_token(
     submission: Submission,
 ) -> None:

@@ -126,6 +126,14 @@ def test_the_width_of_a_network_in_a_table_of_settings_is_shrunk_evenly(folder: 
     assert sorted(item.after for item in altered) == ["gdn_head_dim=8", 'model_dim": 80', "model_dim=64"]
 
 
+def test_a_run_that_its_author_has_retracted_is_not_repeated(folder: Path) -> None:
+    readme = "```bash\nTTT_EPOCHS=1 TTT_LR=0.25 torchrun --nproc_per_node=8 train_gpt.py\n```\n"
+    (folder / "README.md").write_text(readme)
+    assert setup_for(read_submission(folder)).environment["TTT_LR"] == "0.25"
+    (folder / "README.md").write_text("The number of this run was retracted.\n" + readme)
+    assert "TTT_LR" not in setup_for(read_submission(folder)).environment
+
+
 def test_flags_overrule(folder: Path) -> None:
     setup = setup_for(read_submission(folder), flags={"TTT_ENABLED": "0", "MODEL_DIM": "32"})
     assert (setup.environment["TTT_ENABLED"], setup.environment["MODEL_DIM"]) == ("0", "32")
