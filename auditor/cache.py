@@ -65,15 +65,16 @@ class Cache:
     """Entries under one folder.
 
     Args:
-        folder: where; the default is ``$XDG_CACHE_HOME/model-golf-referee/audit``.
+        folder: where; the default is :func:`default_folder`. Without any, nothing is remembered.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        home = os.environ.get("XDG_CACHE_HOME") or os.fspath(Path("~/.cache").expanduser())
-        self._folder = folder or Path(home) / "model-golf-referee" / "audit"
+        self._folder = folder or default_folder()
 
     def get(self, key: str) -> Audit | None:
         """The answer under ``key``; None when there is none that is whole."""
+        if self._folder is None:
+            return None
         try:
             digest, _, data = (self._folder / key).read_bytes().partition(b"\n")
             if digest.decode() != hashlib.sha256(key.encode() + data).hexdigest():
@@ -84,13 +85,27 @@ class Cache:
 
     def put(self, key: str, audit: Audit) -> None:
         """Remember an answer; a full or read-only disk only means that it is not remembered."""
+        if self._folder is None:
+            return
         data = msgspec.json.encode(audit)
         digest = hashlib.sha256(key.encode() + data).hexdigest().encode()
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as stream:
-                stream.write(digest + b"\n" + data)
-            Path(stream.name).replace(self._folder / key)
+            with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+                whole = Path(scratch) / key
+                whole.write_bytes(digest + b"\n" + data)
+                whole.replace(self._folder / key)
+
+
+def default_folder() -> Path | None:
+    """``$XDG_CACHE_HOME/model-golf-referee/audit``, by default below ``~/.cache``; None for a user without a home."""
+    place = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not place.is_absolute():  # to be ignored then, says the specification of that variable
+        try:
+            place = Path.home() / ".cache"
+        except RuntimeError:  # an id that no account has, as in many containers
+            return None
+    return place / "model-golf-referee" / "audit" if place.is_absolute() else None
 
 
 def cache_key(*parts: object) -> str:

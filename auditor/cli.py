@@ -17,6 +17,7 @@ from auditor.board.command import board
 from auditor.exits import Exit
 from auditor.findings import Status, Verdict
 from auditor.gate.command import gate
+from auditor.outputs import STDOUT, OutputFile, make_folder, write_file
 from auditor.probe.command import replay
 from auditor.report.formats import FORMATS
 from auditor.sweep.command import sweep
@@ -29,17 +30,37 @@ _EXITS = {Verdict.VIOLATION: Exit.FAILED, Verdict.NEEDS_REVIEW: Exit.REFUSED, Ve
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(epilog="Exit codes: 0 nothing found, 1 violation, 2 needs review, 64 usage, 70 internal error.")
+_EPILOG = """\b
+Other commands, each with its own --help (a folder of such a name is ./rules):
+  audit rules                list the rules
+  audit explain RULE         what a rule forbids, why, and what is legal instead
+  audit replay FILE PR_DIR   show a counter-example again
+  audit gate                 judge the submissions of a pull request
+  audit sweep                judge every pull request of a repository
+  audit board                the results of a sweep as a web site
+
+Exit codes: 0 nothing found, 1 violation, 2 needs review, 64 usage, 70 internal error, 130 interrupted.
+"""
+
+
+@click.command(epilog=_EPILOG)
 @click.argument("folder", metavar="PR_DIR", type=click.Path(path_type=Path))
-@click.option("--format", "style", type=click.Choice(FORMATS), default="terminal")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report to this file.")
+@click.option(
+    "--format", "style", type=click.Choice(FORMATS), default="terminal", show_default=True, help="Form of the report."
+)
+@click.option("--output", type=OutputFile(dash=True), help="Write the report to this file, not to standard output.")
 @click.option("--select", multiple=True, metavar="RULE", help="Ask only this rule; may be repeated.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Do not ask this rule; may be repeated.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge by the rulings of that day.")
 @click.option("--all-flags", is_flag=True, help="Analyse code that the documented launch leaves off, too.")
 @click.option("--no-probe", is_flag=True, help="Run no experiments on the submission's code.")
 @click.option(
-    "--probe-budget", type=click.FloatRange(min=1), default=120.0, metavar="SECONDS", help="CPU seconds of experiments."
+    "--probe-budget",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="CPU seconds of experiments.",
 )
 @click.option("--python", type=_FILE, metavar="EXE", help="Interpreter for the submission's code; it needs torch.")
 @click.option(
@@ -73,6 +94,8 @@ def judge(
     """Judge the submission in folder PR_DIR."""
     from auditor.options import Options, ProbeOptions
 
+    if save_evidence is not None:
+        make_folder(save_evidence)
     options = Options(
         select=frozenset(select),
         ignore=frozenset(ignore),
@@ -96,16 +119,17 @@ def _answer(folder: Path, options: Options, suppress: Path | None, *, use_cache:
     import msgspec
 
     from auditor.cache import Cache, cache_key, folder_digest, rule_book_version
+    from auditor.report.document import encodable
 
     suppressions = suppress.read_bytes() if suppress else b""
     digest = folder_digest(folder) if folder.is_dir() else None
     # The folder's own path is part of what is judged: its name and its track.
-    key = cache_key(digest, rule_book_version(), os.fspath(folder.resolve()), options, suppressions)
+    key = cache_key(digest, rule_book_version(), os.path.realpath(folder), options, suppressions)
     cached = Cache().get(key) if use_cache and digest else None
     if cached is not None:
         submission = msgspec.structs.replace(cached.submission, path=os.fspath(folder))
         timing = msgspec.structs.replace(cached.timing, cached=True)
-        return msgspec.structs.replace(cached, submission=submission, timing=timing)
+        return encodable(msgspec.structs.replace(cached, submission=submission, timing=timing))
     audit = _audit(folder, options, suppressions, digest or "")
     if use_cache and digest:
         Cache().put(key, audit)
@@ -155,10 +179,10 @@ def _print(audit: Audit, style: str, output: Path | None) -> None:
 
     if output is None and style == "terminal":
         click.echo(formats.terminal(audit), nl=False)  # click keeps its colours where there is a terminal
-    elif output is None:
+    elif output in {None, STDOUT}:
         click.echo(formats.render(audit, style), nl=False)
     else:
-        output.write_bytes(formats.render(audit, style))
+        write_file(output, formats.render(audit, style))
 
 
 @click.command()
@@ -172,6 +196,7 @@ def list_rules(markdown: Path | None) -> int:
     if markdown is None:
         click.echo(pages.listing(rules), nl=False)
     else:
+        make_folder(markdown)
         count = pages.write(rules, markdown)
         click.echo(f"{count} pages in {markdown}")
     return Exit.OK

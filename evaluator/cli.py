@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 
 from auditor.exits import Exit
+from auditor.outputs import STDOUT, OutputFile, write_file
 from evaluator.compare_cli import compare_presets
 from evaluator.display import make_display
 from evaluator.environment import default_processes
@@ -53,8 +54,10 @@ def _known_eval_preset(_context: click.Context, _option: click.Parameter, value:
 @click.option("--nnodes", type=click.IntRange(2, 1024), help="Machines; run the same command on each.")
 @click.option("--node-rank", type=click.IntRange(0), help="Number of this machine, 0 for the first.")
 @click.option("--master", metavar="HOST:PORT", help="Address of the first machine, for --nnodes.")
-@click.option("--json", "json_file", type=_PATH, help="Write the scorecard as JSON (- for standard output).")
-@click.option("--html", "html_file", type=_PATH, help="Write the scorecard as one HTML page.")
+@click.option(
+    "--json", "json_file", type=OutputFile(dash=True), help="Write the scorecard as JSON (- for standard output)."
+)
+@click.option("--html", "html_file", type=OutputFile(), help="Write the scorecard as one HTML page.")
 @click.option(
     "--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds instead of the contest's cap; practice only."
 )
@@ -98,7 +101,8 @@ def score(
     `evaluate --compare` scores one artifact in several ways.
 
     Exit codes: 0 scored within the caps (and, with --replay, the same digest; with --expect, the same loss);
-    1 over a cap (or another digest, another loss); 2 refused artifact or data; 64 usage; 70 internal.
+    1 over a cap (or another digest, another loss); 2 refused artifact or data; 64 usage; 70 internal;
+    130 interrupted.
     """
     from evaluator.evaluation import evaluate, lend_processes
 
@@ -126,9 +130,6 @@ def score(
         sanity=sanity,
     )
     checked = _expected(expect, sanity=sanity, other=bool(model or eval_preset or replay or scaled))
-    for file in (json_file, html_file):
-        if file is not None and str(file) != "-" and not file.parent.is_dir():
-            raise click.UsageError(f"{file.parent} is no folder")
     expected = None
     if replay is not None:
         expected = _read_replay(replay)
@@ -155,15 +156,15 @@ def publish(card: Scorecard, json_file: Path | None, html_file: Path | None) -> 
     from evaluator.report.terminal import print_scorecard
 
     text = msgspec.json.format(msgspec.json.encode(card))
-    on_stdout = json_file is not None and str(json_file) == "-"
+    on_stdout = json_file == STDOUT
     print_scorecard(card, Console(stderr=on_stdout))
     if on_stdout:
         click.echo(text)
     elif json_file is not None:
-        json_file.write_bytes(text + b"\n")
+        write_file(json_file, text + b"\n")
         click.echo(f"JSON scorecard: {json_file}", err=True)
     if html_file is not None:
-        html_file.write_text(render(card), encoding="utf-8")
+        write_file(html_file, render(card).encode())
         click.echo(f"HTML report: {html_file}", err=True)
 
 

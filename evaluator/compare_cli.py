@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 
 from auditor.exits import Exit
+from auditor.outputs import STDOUT, OutputFile, write_file
 from evaluator.display import make_display
 from evaluator.environment import default_processes
 from evaluator.refusal import Refused
@@ -29,9 +30,11 @@ _NO_LIMIT_SECONDS = 7 * 86_400.0
 @click.option("--tokenizer", type=_PATH, help="SentencePiece model that made the shards.")
 @click.option("--contest", help="Contest profile.")
 @click.option("--nproc", type=click.IntRange(1, 1024), help="Scoring processes for the legal presets.")
-@click.option("--json", "json_file", type=_PATH, help="Write rows and scorecards as JSON (- for standard output).")
-@click.option("--html", "html_file", type=_PATH, help="Write table and plots as one HTML page.")
-@click.option("--svg", "svg_file", type=_PATH, help="Write the plots as one picture.")
+@click.option(
+    "--json", "json_file", type=OutputFile(dash=True), help="Write rows and scorecards as JSON (- for standard output)."
+)
+@click.option("--html", "html_file", type=OutputFile(), help="Write table and plots as one HTML page.")
+@click.option("--svg", "svg_file", type=OutputFile(), help="Write the plots as one picture.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Decode without isolation where no sandbox works.")
 def compare_presets(
     names: tuple[str, ...],
@@ -80,7 +83,7 @@ def compare_presets(
         raise click.UsageError(str(error)) from None
     with make_display() as display:
         comparison = compare(options, loaded, display)
-    on_stdout = json_file is not None and str(json_file) == "-"
+    on_stdout = json_file == STDOUT
     print_comparison(comparison, Console(stderr=on_stdout))
     text = msgspec.json.format(msgspec.json.encode(comparison)).decode()
     if on_stdout:
@@ -91,6 +94,6 @@ def compare_presets(
         (svg_file, picture(comparison) if svg_file else ""),
     ):
         if file is not None:
-            file.write_text(content, encoding="utf-8")
+            write_file(file, content.encode())
             click.echo(f"written: {file}", err=True)
     return Exit.OK if all(row.claimed is not None for row in comparison.rows) else Exit.REFUSED

@@ -59,7 +59,7 @@ def read_manifest(artifact: Path) -> tuple[Manifest, Path | None]:
         raise Refused("bad-manifest", f"{path.name} is larger than {_LIMIT_BYTES} bytes")
     try:
         return msgspec.json.decode(data, type=Manifest), path
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise Refused("bad-manifest", f"{path.name}: {error}") from error
 
 

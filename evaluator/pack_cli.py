@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from auditor.exits import Exit
+from auditor.outputs import OutputFile
 from evaluator.refusal import Refused
 from evaluator.resolve import DEFAULT_CONTEST
 
@@ -41,7 +42,7 @@ def _list_recipes(context: click.Context, _option: click.Parameter, value: bool)
     "--recipes", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes, help="List the recipes."
 )
 @click.option(
-    "--output", "-o", type=_PATH, default=Path("artifact.ptz"), show_default=True, help="The artifact to write."
+    "--output", "-o", type=OutputFile(), default=Path("artifact.ptz"), show_default=True, help="The artifact to write."
 )
 @click.option("--code", type=_PATH, multiple=True, help="File or folder whose bytes count; repeatable.")
 @click.option("--contest", default=DEFAULT_CONTEST, show_default=True, help="Whose cap and validation data.")

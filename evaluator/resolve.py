@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,8 +103,10 @@ def resolve(options: Options) -> Plan:
     """Answer what ``options`` leave open.
 
     Raises:
-        Refused: nothing says where the data are, or a name is unknown.
+        Refused: there is no artifact, nothing says where the data are, or a name is unknown.
     """
+    if options.artifact is not None and not os.path.lexists(options.artifact):
+        raise Refused("not-found", f"there is no file {options.artifact}")
     manifest, path = (Manifest(), None) if options.artifact is None else read_manifest(options.artifact)
     defaults: list[str] = []
 

@@ -81,7 +81,7 @@ def finished(folder: Path, settings: BuildSettings) -> BuildRecord | None:
     try:
         record = msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=BuildRecord)
         artifact = (folder / ARTIFACT_NAME).read_bytes()
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return None
     whole = hashlib.sha256(artifact).hexdigest() == record.artifact_sha256
     return record if whole and record.key == settings.key() else None

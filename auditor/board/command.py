@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from auditor.exits import Exit
+from auditor.outputs import make_folder
 
 
 @click.command()
@@ -25,10 +26,11 @@ def board(db: Path, out: Path, url: str) -> int:
 
     if url and not url.startswith("https://"):
         raise click.BadParameter("an address begins with https://", param_hint="--url")
+    make_folder(out)
     try:
         with Store(db) as store:
             count = build(store, load_rules(), out, url.rstrip("/"))
     except sqlite3.DatabaseError as error:
-        raise click.BadParameter(f"not a sweep's database: {error}", param_hint="--db") from None
+        raise click.BadParameter(f"{db}: {error}", param_hint="--db") from None
     click.echo(f"{count} files in {out}")
     return Exit.OK

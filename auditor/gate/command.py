@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from auditor.exits import Exit
+from auditor.outputs import make_folder
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -50,6 +51,8 @@ def gate(
     from auditor.rule_packs import load_rules
     from auditor.sweep.repository import Repository, RepositoryError
 
+    if out is not None:
+        make_folder(out)
     repository = Repository(folder)
     probe = None if no_probe else ProbeOptions(probe_budget)
     options = Options(as_of=as_of.date() if as_of else None, probe=probe)

@@ -17,12 +17,11 @@ MARKER = "<!-- model-golf-referee -->"
 
 
 def write(out: Path, reports: Sequence[Report], decision: Decision) -> None:
-    """Write the files below ``out``.
+    """Write the files into the folder ``out``, which is there.
 
     ``annotations.txt`` holds workflow commands; everything else is for people and uploads: ``results.sarif``,
     ``comment.md``, and ``report-N.html`` and ``report-N.json`` for each submission, beside its counter-examples.
     """
-    out.mkdir(parents=True, exist_ok=True)
     for number, report in enumerate(reports, 1):
         (out / f"report-{number}.json").write_bytes(msgspec.json.encode(report.audit))
         (out / f"report-{number}.html").write_text(html.render(report.audit, report.sources), encoding="utf-8")

@@ -68,8 +68,7 @@ def index(rules: Sequence[Rule]) -> str:
 
 
 def write(rules: Sequence[Rule], folder: Path) -> int:
-    """Write the index and one page per rule; the number of pages."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the index and one page per rule into a folder that is there; the number of pages."""
     (folder / "index.md").write_text(index(rules), encoding="utf-8")
     for rule in rules:
         (folder / f"{rule.id}.md").write_text(page(rule), encoding="utf-8")

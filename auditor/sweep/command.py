@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from auditor.exits import Exit
+from auditor.outputs import make_folder
 
 if TYPE_CHECKING:
     from auditor.sweep.store import Store
@@ -51,6 +52,8 @@ def sweep(
     Results go to OUT/results.sqlite as they come; a sweep that was interrupted goes on where it was. At the end
     OUT/results.jsonl holds one line per submission.
     """
+    import sqlite3
+
     from auditor.sweep import run
     from auditor.sweep.plan import chosen, parse_numbers
     from auditor.sweep.pool import Limits
@@ -77,8 +80,12 @@ def sweep(
         raise click.UsageError(f"{folder}: {error}") from None
     if not wanted:
         raise click.UsageError("no ref matches")
-    out.mkdir(parents=True, exist_ok=True)
-    with Store(out / "results.sqlite") as store:
+    make_folder(out)
+    try:
+        opened = Store(out / "results.sqlite")
+    except sqlite3.DatabaseError as error:
+        raise click.UsageError(f"{out / 'results.sqlite'}: {error}") from None
+    with opened as store:
         click.echo(f"{len(wanted)} refs: listing what they bring", err=True)
         plan = run.plan(repository, wanted, base, store, choice)
         for name, reason in plan.unreadable:

@@ -81,7 +81,11 @@ class Repository:
         Raises:
             RepositoryError: there is none.
         """
-        return self._text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+        self._text("rev-parse", "--git-dir")  # says what is wrong with the repository itself
+        try:
+            return self._text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+        except RepositoryError:
+            raise RepositoryError(f"no commit {name!r}") from None
 
     def base(self, main: str, head: str) -> str:
         """Where ``head`` left ``main``: their merge base; for a head that was merged, the merge base before that.

@@ -19,7 +19,8 @@ from auditor.report.document import Audit, read_audit
 from auditor.sweep.messages import Answer
 from auditor.sweep.plan import Submitted
 
-_SCHEMA = """
+_VERSION = 1
+_SCHEMA = f"""
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS answers (
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS submissions (
     key TEXT NOT NULL, elsewhere INTEGER NOT NULL, PRIMARY KEY (ref, folder)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS by_key ON submissions (key);
-PRAGMA user_version = 1;
+PRAGMA user_version = {_VERSION};
 """
 
 
@@ -79,10 +80,17 @@ class Store:
 
     Args:
         path: the file.
+
+    Raises:
+        sqlite3.DatabaseError: it is no database, or another program's.
     """
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path)
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and version != _VERSION:
+            raise sqlite3.DatabaseError("not a database that a sweep wrote")
         self._database.executescript(_SCHEMA)
 
     def __enter__(self) -> Self:

@@ -65,7 +65,7 @@ def read_manifest(folder: Path) -> DatasetManifest | None:
         return None
     try:
         return msgspec.json.decode(read_small(path, "manifest", _LIMIT), type=DatasetManifest)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise DataError("manifest-invalid", f"{path}: {error}") from None
 
 

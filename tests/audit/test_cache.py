@@ -40,6 +40,25 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     Cache(tmp_path / "file" / "below").put("k", audit(honest(tmp_path / "a")))
 
 
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_without_a_home_nothing_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    def no_account(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setattr("pwd.getpwuid", no_account)
+    monkeypatch.delenv("HOME")
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    answer = audit(honest(tmp_path / "a"))
+    Cache().put("k", answer)
+    assert Cache().get("k") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_the_digest_sees_contents_names_and_links(tmp_path: Path) -> None:
     folder = honest(tmp_path / "a")
     seen = {folder_digest(folder)}

@@ -66,6 +66,43 @@ def test_the_output_file_holds_the_report(tmp_path: Path) -> None:
         assert "train-wallclock" in (tmp_path / name).read_text()
 
 
+def test_a_dash_stands_for_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = late(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    assert "train-wallclock" in run(folder, *SELECT, "--format", "sarif", "--output", "-")[1].stdout
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    """The folder to judge is not even looked for."""
+    (tmp_path / "file").write_text("kept")
+    for output in (tmp_path / "no" / "report", tmp_path, tmp_path / "file" / "below"):
+        _, result = run(tmp_path / "absent", "--output", output)
+        assert re.search("cannot write|is a directory", str(result.exception))
+    for option in ("--output", "--save-evidence"):
+        _, result = run(tmp_path / "absent", option, tmp_path / "file")
+        assert re.search("no such folder|is a file", str(result.exception))
+    assert (tmp_path / "file").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help")[1].output
+    assert all(f"audit {word}" in text for word in COMMANDS)
+
+
+def test_a_folder_whose_name_is_no_text_is_judged_from_the_cache_too(tmp_path: Path) -> None:
+    folder = late(tmp_path / "caf\udce9")
+    for cached in (False, True):
+        code, result = run(folder, *SELECT, "--format", "json")
+        assert (code, json.loads(result.stdout)["timing"]["cached"]) == (1, cached)
+
+
+def test_a_link_to_itself_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert "no such folder" in str(run(tmp_path / "loop")[1].exception)
+
+
 def test_ignored_rules_are_not_asked(tmp_path: Path) -> None:
     code, result = run(late(tmp_path / "a"), *SELECT, "--ignore", "train-wallclock")
     assert code == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,14 +215,19 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, site: Pat
     context.close()
 
 
+# Polling for it would evaluate a string in the page, which the page's own policy forbids.
+FIRST_PAINT = """new Promise(done => new PerformanceObserver(list => {
+    for (const entry of list.getEntriesByName("first-contentful-paint")) done(entry.startTime)
+}).observe({type: "paint", buffered: true}))"""
+
+
 def test_the_first_paint_is_quick(browser: Browser, site: Path) -> None:
     context = browser.new_context()
     page = context.new_page()
     times = [5000.0]
     for _ in range(6):  # other tests may have the processor: the quickest counts
         page.goto((site / "index.html").as_uri())
-        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
-        times.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        times.append(page.evaluate(FIRST_PAINT))
         if times[-1] < 1000:
             break
     context.close()
@@ -269,5 +276,11 @@ def test_usage_errors(tmp_path: Path) -> None:
     file = tmp_path / "x.sqlite"
     file.write_text("no database, but long enough to be taken for one " * 20)
     out = ["--out", str(tmp_path / "site")]
-    assert "not a sweep" in CliRunner().invoke(board, ["--db", str(file), *out]).output
+    assert "not a database" in CliRunner().invoke(board, ["--db", str(file), *out]).output
+    foreign = tmp_path / "foreign.sqlite"
+    with contextlib.closing(sqlite3.connect(foreign)) as database:
+        database.execute("CREATE TABLE mine (x)")
+    before = foreign.read_bytes()
+    assert "not a database that a sweep wrote" in CliRunner().invoke(board, ["--db", str(foreign), *out]).output
+    assert foreign.read_bytes() == before
     assert "https" in CliRunner().invoke(board, ["--db", str(file), *out, "--url", "javascript:alert(1)"]).output

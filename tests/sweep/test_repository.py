@@ -117,7 +117,7 @@ def test_reading_stops_at_the_limit_and_goes_on_with_the_next_blob(contest: Cont
 
 
 def test_git_refusals_are_one_line(contest: Contest) -> None:
-    with pytest.raises(RepositoryError, match="rev-parse"):
+    with pytest.raises(RepositoryError, match="no commit '--help'"):
         Repository(contest.folder).commit("--help")
     with pytest.raises(RepositoryError):
         Repository(contest.folder).blobs("main", "absent")

@@ -141,13 +141,22 @@ def test_groups_do_not_depend_on_the_order_of_entries(swept: tuple[Path, str, di
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--prs", "5-1"], "no range"), (["--refs", "refs/none/*"], "no ref"), (["--main", "x"], "")],
+    [(["--prs", "5-1"], "no range"), (["--refs", "refs/none/*"], "no ref"), (["--main", "x"], "no commit 'x'")],
 )
 def test_usage_errors(contest: Contest, tmp_path: Path, options: list[str], message: str) -> None:
     arguments = ["--git", str(contest.folder), "--out", str(tmp_path), *options]
     result = CliRunner().invoke(sweep, arguments)
     assert result.exit_code == 2  # click's own; the entry point makes it 64
     assert message in result.output
+
+
+def test_what_no_sweep_wrote_is_left_alone(contest: Contest, tmp_path: Path) -> None:
+    (tmp_path / "results.sqlite").write_text("something else, and long enough to be looked at " * 20)
+    before = (tmp_path / "results.sqlite").read_bytes()
+    result = CliRunner().invoke(sweep, ["--git", str(contest.folder), "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "not a database" in result.output
+    assert (tmp_path / "results.sqlite").read_bytes() == before
 
 
 def test_a_partial_copy_is_enough(contest: Contest, tmp_path: Path) -> None:
