@@ -21,6 +21,7 @@ _SURFACES = (
     "recurrence",
     "programs",
     "kernels",
+    "operators",
 )
 
 
