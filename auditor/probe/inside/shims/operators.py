@@ -5,9 +5,11 @@ Without them a script stops in its first step of training; what they compute the
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-_LIBRARIES: list[torch.library.Library] = []
+_LIBRARIES: list[Any] = []
 """Kept: an operator goes with the library that defined it."""
 
 
@@ -18,7 +20,8 @@ def gemm_mul(go: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor) -> 
 
 def install() -> None:
     """Define ``cutlass_evt::gemm_mul``."""
-    library = torch.library.Library("cutlass_evt", "DEF")
+    untyped: Any = torch.library
+    library = untyped.Library("cutlass_evt", "DEF")
     library.define("gemm_mul(Tensor go, Tensor down_w, Tensor act_grad) -> Tensor")
     library.impl("gemm_mul", gemm_mul, "CompositeExplicitAutograd")
     _LIBRARIES.append(library)
