@@ -129,6 +129,7 @@ REWRITES: tuple[Rewrite, ...] = (
         r"\g<1>2",
         "sequences of a calibration, which some scripts generate token by token",
     ),
+    Rewrite(r"(\.take\()\d[\d_]{4,}(?=\))", rf"\g<1>{16 * SEQUENCE}", "training tokens that something is fitted to"),
     Rewrite(r"(\bseq_len\s*(?::\s*int)?\s*=\s*)(?:512|1024|2048|4096)\b", rf"\g<1>{SEQUENCE}", "tokens of a sequence"),
     Rewrite(
         r"(?i)(\b\w*table_bits\s*(?::\s*int\s*)?=\s*)(?:2[3-9]|3\d)\b",

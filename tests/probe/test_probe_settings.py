@@ -111,9 +111,10 @@ def test_a_calibration_that_is_generated_token_by_token_is_shortened(folder: Pat
     (folder / "helpers.py").write_text(
         "def calibrate(model, num_seqs=64, seq_len: int = 2048): ...\n"
         "def collect(loader, num_batches=256, train_seq_len=2048, num_seqs_seen=1): ...\n"
+        "temperature = fit(loader.stream.take(65536), loader.stream.take(n + 1))\n"
     )
     altered = [item for item in setup_for(read_submission(folder)).altered if item.file == "helpers.py"]
-    assert sorted(item.after for item in altered) == ["num_batches=2", "num_seqs=2", "seq_len: int = 64"]
+    assert sorted(item.after for item in altered) == [".take(1024", "num_batches=2", "num_seqs=2", "seq_len: int = 64"]
 
 
 def test_the_width_of_a_network_in_a_table_of_settings_is_shrunk_evenly(folder: Path) -> None:
