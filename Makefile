@@ -11,6 +11,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,probe]'
+	@$(BIN)/python -m compileall -q auditor evaluator mini_contest reference_model rules
 	@touch $@
 
 # The mini contest is made once and then found; `make clean` forgets it.

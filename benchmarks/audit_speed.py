@@ -11,6 +11,7 @@ on a script whose functions are repeated ten times under other names.
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import platform
@@ -36,6 +37,7 @@ from auditor.sweep.plan import Submitted, chosen, submissions_of
 from auditor.sweep.repository import BlobReader, Repository
 
 HERE = Path(__file__).resolve().parent
+PACKAGES = ("auditor", "rules")
 AUDIT = [sys.executable, "-c", "from auditor.entry import main; main()"]
 TOOLS = {
     "bandit": ["-m", "bandit", "-q", "-r", "{folder}"],
@@ -108,6 +110,8 @@ def main(
 ) -> None:
     """Measure and print."""
     python = _environment(tools) if tools is not None else None
+    for package in PACKAGES:
+        compileall.compile_dir(HERE.parent / package, quiet=1)  # as pip has done for the tools beside it
     load = os.getloadavg()[0]
     rows = []
     with tempfile.TemporaryDirectory() as scratch, BlobReader(git) as reader:
