@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
-from auditor.submission.arithmetic import ImpliedBytes, bytes_per_token, implied_bytes
+from auditor.submission.arithmetic import ImpliedBytes, bytes_per_token, implied_bytes, known_token_count
 from rules._logs import log, runs
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ _CERTAIN = 1.02
 
 _SAME_DENSITY = 0.005
 """Relative difference of bytes per token between two validation sets of the same kind of text: 0.0026 was measured."""
+
+_SAME_TABLE = 0.003
+"""Relative difference of the bytes that two evaluations of one text sum up, which drop tails of other lengths."""
+
+_ROUND, _TAIL = 10_000_000, 16_384
+"""A stream of so many tokens, or a multiple, less what fills no sequence, was cut there: it is not the documents'."""
 
 _TABLE = """
 import sentencepiece as spm
@@ -123,6 +129,16 @@ class BpbDenominator(Rule):
         Example("the log's numbers imply 186 MB of text", files=runs(log(1.42, 0.6823))),
         Example("three logs imply 178 MB", files=runs(*[log(2.0606, 1.0370, seed=s) for s in (1, 2, 3)])),
         Example("a table from a file, and no log", _FROM_FILE, expected=Status.SUSPECTED),
+        Example(
+            "the score before adaptation implies 151 MB of text and the claimed one 164 MB",
+            files=runs(log(2.0606, 1.1258, extra="pre_quant val_loss:2.0800 val_bpb:1.2319\n")),
+            expected=Status.SUSPECTED,
+        ),
+        Example(
+            "a validation stream that was cut at 50 million tokens",
+            files=runs(log(2.9477, 1.0742, val_tokens=49_999_872)),
+            expected=Status.SUSPECTED,
+        ),
         Example("a tokenizer of one's own, from a file that is not there", _OWN, expected=Status.SUSPECTED),
         Example(
             "3.25 bytes a token with the contest's tokenizer, in a log that counts no tokens",
@@ -163,12 +179,18 @@ class BpbDenominator(Rule):
             for i in implied
             if whole is not None and i.value - i.error > 1.003 * whole and not _same_density(i, audited)
         ]
-        in_logs = [_finding(i, whole) for i in excess if whole is not None]
+        varying = [i for i in excess if _varies(i, audited)]
+        in_logs = [_finding(i, whole, i in varying) for i in excess if whole is not None]
         # Logs whose arithmetic is right speak for the table, whatever it credits a rare token.
         credits = [] if implied and not excess else _credits(audited)
         in_code = [_too_much(credit) for credit in credits]
         # One log with another count is a slip; that every run credits too much is how it was scored.
-        certain = whole is not None and len(excess) == len(implied) and all(i.value > _CERTAIN * whole for i in excess)
+        certain = (
+            whole is not None
+            and len(excess) == len(implied)
+            and not varying
+            and all(i.value > _CERTAIN * whole and _is_the_validation_set(i, audited) for i in excess)
+        )
         if in_code or (in_logs and certain):
             return self.judge(in_code + in_logs, facts=facts)
         if not implied:
@@ -233,9 +255,32 @@ def _same_density(implied: ImpliedBytes, audited: Audited) -> bool:
     return any(abs(implied.value / implied.tokens / density - 1) < _SAME_DENSITY for density in densities)
 
 
-def _finding(implied: ImpliedBytes, whole: int) -> Finding:
+def _varies(implied: ImpliedBytes, audited: Audited) -> bool:
+    """Whether other scores of the same log imply another number of bytes: no table credits a text now so, now so.
+
+    Then the score is over other tokens than the log counts, or is not that of the loss beside it.
+    """
+    run = next(run for run in audited.runs if run.name == implied.score.file)
+    others = (implied_bytes(score, implied.tokens) for score in (run.validation, *run.scores) if score is not None)
+    return any(
+        abs(other.value - implied.value) > _SAME_TABLE * implied.value + implied.error + other.error
+        for other in others
+        if other is not None
+    )
+
+
+def _is_the_validation_set(implied: ImpliedBytes, audited: Audited) -> bool:
+    """Whether the stream is the contest's: by its length, or, unless no record is claimed, as the contest has it."""
+    if known_token_count(implied.tokens, audited.contest.validation).tokenizer:
+        return True
+    return audited.has_budget and -implied.tokens % _ROUND > _TAIL
+
+
+def _finding(implied: ImpliedBytes, whole: int, varies: bool) -> Finding:
     message = (
         f"loss, score and {implied.tokens:,} tokens imply {implied.value:,.0f} bytes of text; "
         f"the validation set has {whole:,}"
     )
+    if varies:
+        message += ", other scores of the log imply another number: it is not over these tokens, or not of this loss"
     return Finding(message, implied.score.file, implied.score.line)

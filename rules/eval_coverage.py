@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
-from auditor.submission.arithmetic import implied_bytes
+from auditor.submission.arithmetic import implied_bytes, known_token_count
 from auditor.submission.switches import code_defaults, effective
 from rules._logs import log, metadata, runs
 
@@ -58,6 +58,10 @@ class EvalCoverage(Rule):
         Example("all of it", files={**runs(log()), "submission.json": metadata()}),
         Example("a switch that cuts nothing", _SUBSET.format(tokens=0)),
         Example(
+            "all tokens of a known tokenizer, and a loss that is given per byte",
+            files={**runs(log(0.8459, 1.2204)), "submission.json": metadata(val_loss=0.8459)},
+        ),
+        Example(
             "a smoke run that nobody claims",
             files={
                 "smoke.log": log(3.1, 1.836, val_tokens=1_048_576),
@@ -82,6 +86,8 @@ def _partial_scores(audited: Audited) -> Iterator[Finding]:
         return
     for run in audited.runs:
         counts = {fact.value for fact in run.val_tokens}
+        if any(known_token_count(count, audited.contest.validation).tokenizer for count in counts):
+            continue  # the stream was whole; a loss in another unit implies other bytes
         claimed = [s for s in run.scores if any(abs(s.val_bpb - claim) <= 6e-5 for claim in metadata.claimed_bpb)]
         implied = implied_bytes(claimed[-1], counts.pop()) if len(counts) == 1 and claimed else None
         if implied is not None and implied.value + implied.error < _WHOLE * whole:

@@ -14,7 +14,8 @@ from rules._scripts import script
 from rules._training import SCORE_FIRST
 
 _TRAIN_FILES = ("TRAIN_FILES", "TRAIN_PATTERN", "TRAIN_SHARDS", "TRAIN_GLOB", "TRAIN_PATH")
-_PREFIX = re.compile(r"^PAID_PREFIX\w*$|^VAL_PREFIX_(?:FILE|PATH|BLOB)$")
+_PREFIX = re.compile(r"^(?:PAID|VAL)_PREFIX(?:_(?:FILE|PATH|BLOB))?$")
+"""Where a prefix is stored; how one would be decoded, or how long it would be, stores nothing."""
 _SAYS = re.compile(
     r"\btrain(?:s|ed|ing)?\b[^.\n]{0,40}\b(?:only|entirely|directly|exclusively)\b[^.\n]{0,20}\bon\b[^.\n]{0,20}"
     r"\bval(?:idation)?\b|\bval(?:idation)?[- ]only\b[^.\n]{0,40}\btrain",
@@ -28,6 +29,7 @@ train_files = os.environ.get("TRAIN_FILES", "data/fineweb_{split}_*.bin")
 _PAID = """
 import os
 prefix_file = os.environ.get("PAID_PREFIX_FILE", "{file}")
+prefix_codec = os.environ.get("PAID_PREFIX_CODEC", "lzma")
 """
 
 

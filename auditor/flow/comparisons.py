@@ -83,7 +83,8 @@ class Comparisons(Stores):
             if not isinstance(bound, Const) or not isinstance(bound.value, int | float):
                 continue
             if orders and bound.value == 0:
-                return prov  # whether there is an entry at all
+                # Whether there is an entry at all; a token without bytes has none to be scored, and that is no truth.
+                return uses.without(self.lattice, prov, "look") if value.prov.flags & P.BYTES else prov
             if orders and scaling.splits(value.prov, bound.value):
                 return uses.used(self.lattice, prov, "likely", uses.scored(value.prov))
             tokens = value.prov.tokens

@@ -72,8 +72,12 @@ class Submission:
 
     @property
     def retracts_its_run(self) -> bool:
-        """Whether the author has retracted the run that the README documents: the script's own defaults then speak."""
-        return _RETRACTED.search(self.readme) is not None
+        """Whether the author has retracted the run that the README documents: the script's own defaults then speak.
+
+        Where the metadata claim a score, what the README retracts is an earlier one.
+        """
+        claims = self.metadata is not None and self.metadata.val_bpb is not None and not self.metadata.retracted
+        return not claims and _RETRACTED.search(self.readme) is not None
 
     @property
     def main(self) -> Source | None:

@@ -6,7 +6,7 @@ from auditor.flow import provenance as P  # noqa: N812 - its flags are written P
 from auditor.flow import scaling, uses
 from auditor.flow.library.call import LibraryCall, arrays_in
 from auditor.flow.provenance import Fact, Provenance
-from auditor.flow.values import Array, External, Instance, Top, Union, Value
+from auditor.flow.values import Array, Const, External, Instance, Top, Union, Value
 
 _REAL = {
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "logaddexp2", "logsumexp", "sigmoid", "tanh",
@@ -75,6 +75,12 @@ def _computed(call: LibraryCall, prov: Provenance) -> Provenance:
     return prov
 
 
+def _is_one_hot(call: LibraryCall) -> bool:
+    """``zeros.scatter_(-1, tokens[..., None], 1)``: one number for all, along the axis of the vocabulary."""
+    axis, value = call.constant(1, "dim"), call.arg(3, "value", "src")
+    return call.name == "scatter_" and isinstance(axis, int) and axis not in {0, 1} and isinstance(value, Const)
+
+
 def _in_place(call: LibraryCall) -> Value:
     engine = call.engine
     owner = call.owner
@@ -92,7 +98,10 @@ def _in_place(call: LibraryCall) -> Value:
     if call.name in {"index_add_", "scatter_add_", "scatter_", "index_put_", "put_", "index_copy_"}:
         position = 1 if call.name in {"index_put_", "put_"} else 2
         key = call.arg(position, "index", "indices")
-    if key is not None:
+    if key is not None and _is_one_hot(call):
+        # Each position marks its own token in its own row: nothing that another position could look up.
+        prov = uses.used(engine.lattice, prov, "one-hot", engine.tokens_given(key))
+    elif key is not None:
         learned = engine.learned(key, "table", owner)
         if learned is not None:
             prov = engine.lattice.union(engine.without_tokens(engine.prov_of(call.args[3:])), learned)

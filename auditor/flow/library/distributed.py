@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from auditor.flow.library.call import LibraryCall, Model
-from auditor.flow.values import Array, Seq, Value
+from auditor.flow.values import Array, Seq, Union, Value
 
 
 def _gathered_objects(call: LibraryCall) -> Value:
     """``dist.all_gather_object(out, obj)``: every slot of ``out`` may hold ``obj``."""
-    out = call.args[0] if call.args else None
     if len(call.args) > 1:
-        engine = call.engine
-        if isinstance(out, Seq):
-            engine.summarise(out)
-            engine.heap.touch(out)
-            out.element = call.args[1]
-        elif isinstance(out, Array):
-            engine.write(out, engine.deep(call.args[1]))
+        _fill(call, call.args[0], call.args[1])
     return call.engine.nothing
 
 
 def _gathered_at_root(call: LibraryCall) -> Value:
-    """``dist.gather(obj, out, dst)``."""
-    if len(call.args) > 1 and isinstance(call.args[1], Seq):
-        call.args[:2] = [call.args[1], call.args[0]]
-        return _gathered_objects(call)
+    """``dist.gather(obj, out, dst)``, where only the root may have made ``out``."""
+    out = call.arg(1, "gather_list", "object_gather_list")
+    if call.args and out is not None:
+        _fill(call, out, call.args[0])
     return call.engine.nothing
+
+
+def _fill(call: LibraryCall, out: Value, gathered: Value) -> None:
+    engine = call.engine
+    for slots in out.items if isinstance(out, Union) else (out,):
+        if isinstance(slots, Seq):
+            engine.summarise(slots)
+            engine.heap.touch(slots)
+            slots.element = gathered
+        elif isinstance(slots, Array):
+            engine.write(slots, engine.deep(gathered))
 
 
 def _nothing(call: LibraryCall) -> Value:

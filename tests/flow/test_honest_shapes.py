@@ -1,0 +1,121 @@
+"""Shapes that were once accused, each beside a twin that must be: what tells them apart is the rule, not the words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from programs import evaluation, program
+from test_learning import accusations, analysed
+
+from auditor.audited import Audited
+from auditor.flow import analyse
+from auditor.submission import read_submission
+
+SAMPLED = """
+def batch(tokens, rows=8, width=64):
+    drawn = np.zeros((rows, width), dtype=np.int64)
+    for row, start in enumerate(np.random.randint(0, tokens.size - width, rows)):
+        drawn[row, :] = tokens[start : start + width]
+    return torch.from_numpy(drawn)
+
+def visible_kept(logits, seen, shown):
+    kept = torch.full_like(logits, -1e4)
+    ENTER
+    return READ
+
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    x0 = batch(val.numpy())
+    hidden = torch.rand(x0.shape) < 0.5
+    seen = torch.where(hidden, 3, x0)
+    logp = F.log_softmax(model.logits(seen), dim=-1)
+    nll = -visible_kept(logp, seen, ~hidden).gather(-1, x0[..., None]).squeeze(-1)
+    count = hidden.sum()
+    report("final", (nll * hidden).sum(), count, (table[x0] * hidden).sum())
+"""
+ONE_HOT = ("kept.scatter_(-1, seen[..., None], 0.0)", "torch.where(shown[..., None], kept, logits)")
+COUNTED = (
+    "kept.view(-1).scatter_add_(0, seen.flatten(), torch.ones(seen.numel()))",
+    "torch.where(shown[..., None], kept, logits)",
+)
+
+
+@pytest.mark.parametrize(("idiom", "found"), [(ONE_HOT, False), (COUNTED, True)], ids=["one-hot", "counted"])
+def test_a_token_marked_in_its_own_row_is_no_table(idiom: tuple[str, str], found: bool) -> None:
+    """Masked diffusion keeps visible tokens by writing 0 at their own entry, a constant along the vocabulary."""
+    facts = analysed(program(SAMPLED.replace("ENTER", idiom[0]).replace("READ", idiom[1])))
+    assert bool(facts.rescores) is found
+
+
+AT_ROOT = """
+def mixed(tokens, logp, lengths, pieces):
+    spread = SPREAD
+    text = b"".join(pieces[int(t)] for t in tokens)
+    counts, prefix = {}, b""
+    other = np.empty(len(text))
+    for i in range(len(text)):
+        row = counts.setdefault(prefix, {})
+        other[i] = math.log((row.get(text[i], 0) + 1) / (sum(row.values()) + 256))
+        row[text[i]] = row.get(text[i], 0) + 1
+        prefix = (prefix + bytes([text[i]]))[-3:]
+    return -np.log2(0.7 * np.exp(spread) + 0.3 * np.exp(other)).sum() / len(text)
+
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    sp = spm.SentencePieceProcessor(model_file="t.model")
+    pieces = [sp.id_to_piece(i).encode() for i in range(h.vocab)]
+    lengths = np.array([len(piece) for piece in pieces])
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    scores, targets = [], []
+    for i in range(rank, (val.numel() - 1) // h.seq_len, ranks):
+        part = val[i * h.seq_len : (i + 1) * h.seq_len + 1].to(torch.int64)
+        logits = model.logits(part[:-1].reshape(1, -1)).float()
+        scores.append(-F.cross_entropy(logits[0], part[1:], reduction="none"))
+        targets.append(part[1:])
+    mine, seen = torch.cat(scores), torch.cat(targets)
+    slots = [torch.zeros_like(mine) for _ in range(ranks)] if rank == 0 else None
+    words = [torch.zeros_like(seen) for _ in range(ranks)] if rank == 0 else None
+    dist.gather(mine, slots, dst=0)
+    dist.gather(seen, words, dst=0)
+    if rank == 0:
+        bpb = mixed(torch.cat(words).numpy(), torch.cat(slots).numpy(), lengths, pieces)
+        print(f"final val_bpb:{bpb:.6f}")
+"""
+PER_BYTE = "np.repeat(logp, lengths[tokens]) / np.repeat(lengths[tokens], lengths[tokens])"
+
+
+@pytest.mark.parametrize(
+    ("spread", "gated"),
+    [
+        (f"np.where(np.repeat(lengths[tokens], lengths[tokens]) > 0, {PER_BYTE}, 0.0)", False),
+        (f"np.where(np.repeat(lengths[tokens], lengths[tokens]) > 3, {PER_BYTE}, -0.1)", True),
+    ],
+    ids=["a token has bytes", "a token is long"],
+)
+def test_byte_mixtures_are_found_by_their_own_name(spread: str, gated: bool) -> None:
+    """Only the root makes the lists that it gathers; that a token has bytes to spread over is no truth about it."""
+    facts = analysed(program(AT_ROOT.replace("SPREAD", spread)))
+    assert facts.byte_spreads
+    assert bool(facts.target_gates) is gated
+
+
+SWITCHED = """
+if int(os.environ.get("MIX", "0")):
+    smaller = F.cross_entropy((0.9 * logits)[0], y[0], reduction="none")
+    nll = torch.minimum(nll, smaller)
+"""
+RETRACTING = "The first version scored 0.95 with an illegal gate; that number is retracted.\n"
+
+
+@pytest.mark.parametrize(("metadata", "runs"), [('{"val_bpb": 1.01}', True), ('{"val_bpb": null}', False)])
+def test_a_readme_that_retracts_an_earlier_score_still_documents_its_command(
+    tmp_path: Path, metadata: str, runs: bool
+) -> None:
+    (tmp_path / "train_gpt.py").write_text(evaluation(SWITCHED))
+    (tmp_path / "README.md").write_text(f"{RETRACTING}\n```bash\nMIX=1 torchrun train_gpt.py\n```\n")
+    (tmp_path / "submission.json").write_text(metadata)
+    facts = analyse(Audited(read_submission(tmp_path)).submission)
+    assert bool(accusations(facts)) is runs
