@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import storing_lrzip
+from damage import LIMITS, assert_cuts_are_refused, flip_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_corrections import check, model
 
-from evaluator.artifact import DecodeLimits, decode, lrzip, pgrp, row_order
+from evaluator.artifact import decode, lrzip, pgrp, row_order
 from evaluator.artifact.decode_bytes import decode_bytes
 from evaluator.artifact.families import pgrp as family
 from evaluator.refusal import Refused
 
-LIMITS = DecodeLimits()
 JAILED_PATH = "/usr/bin:/bin"
 
 
@@ -54,18 +54,8 @@ def test_the_layout_is_the_one_of_the_records() -> None:
 @pytest.mark.usefixtures("storer")
 def test_cut_and_damaged_containers_are_refused() -> None:
     data = family.write(model())
-    for end in range(8, len(data), 97):
-        with pytest.raises(Refused):
-            decode_bytes(data[:end], LIMITS)
-    rng = np.random.default_rng(3)
-    for position in rng.integers(4, len(data), 60):
-        damaged = bytearray(data)
-        damaged[position] ^= 1 << int(rng.integers(8))
-        try:
-            _, tensors = decode_bytes(bytes(damaged), LIMITS)
-        except Refused:
-            continue
-        assert all(np.isfinite(array).all() for array in tensors.values())
+    assert_cuts_are_refused(data, 8, 97)
+    assert flip_bits(data, 4, 60, seed=3)
 
 
 def _header(size: int, *, encrypted: bool = False) -> bytes:
