@@ -108,48 +108,17 @@ def resolve(options: Options) -> Plan:
     if options.artifact is not None and not os.path.lexists(options.artifact):
         raise Refused("not-found", f"there is no file {options.artifact}")
     manifest, path = (Manifest(), None) if options.artifact is None else read_manifest(options.artifact)
-    defaults: list[str] = []
-
-    def default(option: str, value: str | None) -> str | None:
-        if value is not None and path is not None:
-            defaults.append(f"{option} {value} (from {path.name})")
-        return value
-
-    contest = options.contest or (None if options.official else default("--contest", manifest.contest))
+    defaults = _Defaults(path)
+    contest = options.contest or (None if options.official else defaults.take("--contest", manifest.contest))
     with refusing("unknown-contest"):
         profile = load_profile(contest or DEFAULT_CONTEST)
-
     preset = options.preset
     if preset == AUTO:
-        preset = default("--preset", manifest.preset) or AUTO
-
-    def folder(option: str, given: Path | None, relative: str | None) -> Path:
-        if given is not None:
-            return given
-        if path is None or relative is None:
-            raise Refused("nothing-to-score-on", f"{option} is not given, and no manifest beside the artifact names it")
-        default(option, relative)
-        return beside(path, relative)
-
-    data = folder("--data", options.data, manifest.data)
-    tokenizer = folder("--tokenizer", options.tokenizer, manifest.tokenizer)
-    code = options.code
-    if not code and path is not None:
-        code = tuple(beside(path, entry) for entry in manifest.code)
-        for entry in manifest.code:
-            default("--code", entry)
-
-    eval_preset = options.eval_preset
-    if options.official or (eval_preset is None and manifest.eval_preset is None and options.scoring is None):
-        source = f"contest {profile.name}"
-        scoring = EvalPreset(settings_from(profile.scoring, source))
-    elif options.scoring is not None:
-        scoring, source = options.scoring, "as given"
-    else:
-        eval_preset = eval_preset or default("--eval-preset", manifest.eval_preset)
-        with refusing("unknown-eval-preset"):
-            scoring = load_eval_preset(str(eval_preset))
-        source = f"evaluation preset {eval_preset}"
+        preset = defaults.take("--preset", manifest.preset) or AUTO
+    data = options.data or defaults.place("--data", manifest.data)
+    tokenizer = options.tokenizer or defaults.place("--tokenizer", manifest.tokenizer)
+    code = options.code or tuple(defaults.place("--code", entry) for entry in manifest.code)
+    scoring, source = _scoring(options, manifest, profile, defaults)
     return Plan(
         profile=profile,
         preset=preset,
@@ -159,5 +128,45 @@ def resolve(options: Options) -> Plan:
         scoring=scoring,
         scoring_from=source,
         time_limit=profile.caps.eval_seconds if options.time_limit is None else options.time_limit,
-        defaults=tuple(defaults),
+        defaults=tuple(defaults.lines),
     )
+
+
+class _Defaults:
+    """What is taken from the manifest ``path``, and a line for a reader about each; None where there is no manifest."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.lines: list[str] = []
+
+    def take(self, option: str, value: str | None) -> str | None:
+        """The manifest's value for ``option``."""
+        if value is not None and self._path is not None:
+            self.lines.append(f"{option} {value} (from {self._path.name})")
+        return value
+
+    def place(self, option: str, relative: str | None) -> Path:
+        """The file or folder that the manifest names for ``option``.
+
+        Raises:
+            Refused: it names none.
+        """
+        if self._path is None or relative is None:
+            raise Refused("nothing-to-score-on", f"{option} is not given, and no manifest beside the artifact names it")
+        self.take(option, relative)
+        return beside(self._path, relative)
+
+
+def _scoring(
+    options: Options, manifest: Manifest, profile: ContestProfile, defaults: _Defaults
+) -> tuple[EvalPreset, str]:
+    """How to score, and who says so: the caller, the manifest or the contest; of an official score, the contest."""
+    if not options.official:
+        if options.scoring is not None:
+            return options.scoring, "as given"
+        name = options.eval_preset or defaults.take("--eval-preset", manifest.eval_preset)
+        if name is not None:
+            with refusing("unknown-eval-preset"):
+                return load_eval_preset(name), f"evaluation preset {name}"
+    source = f"contest {profile.name}"
+    return EvalPreset(settings_from(profile.scoring, source)), source

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,11 @@ from evaluator.processes import die_with_parent
 from evaluator.refusal import Refused, refusing
 from evaluator.scoring.adapt import Adapter
 from evaluator.scoring.documents import Documents
-from evaluator.scoring.loop import Predictor, proven_chunks, score_stream
+from evaluator.scoring.loop import proven_chunks, score_stream
 from evaluator.scoring.network import Network
 from evaluator.scoring.ranks import Ranks
 from evaluator.scoring.uniform import Uniform
-from evaluator.scoring.windows import plan_windows
+from evaluator.scoring.windows import WindowPlan, plan_windows
 from evaluator.stream import ValidationStream, open_stream
 from reference_model import GPT, GPTConfig
 from rules.contest.profile import load_profile
@@ -98,63 +98,18 @@ def run(job: Job, ranks: Ranks) -> None:
     """Score the job's stream; rank 0 reports and leaves the scores in the job's folder."""
     model, stream, read = open_when_told(job, ranks)
     clock = time.perf_counter()
-    vocab_size = vocabulary(model, stream)
     settings = job.settings
     plan = plan_windows(settings.windows, stream.positions)
+    vocab_size = vocabulary(model, stream)
     with refusing("bad-settings"):
-        mixer, hints, needs_entropy = _mixer(job, stream, vocab_size, ranks)
+        mixing = _mixing(job, stream, vocab_size, ranks)
     read += time.perf_counter() - clock
 
     ledger = Ledger(stream.tokens)
-    heard = 0.0
-
-    def underway(position: int) -> None:
-        nonlocal heard
-        if ranks.rank == 0 and time.monotonic() - heard > _HEARTBEAT_SECONDS:
-            heard = time.monotonic()
-            emit(job.events, Underway(position, stream.positions))
-
-    network: Predictor
-    documents: Documents | None = None
-    if model is None:
-        network = Uniform(stream.tokens, plan, vocab_size)
-    elif settings.documents:
-        chunks = plan.chunks(settings.chunk)
-        network = documents = Documents(
-            model,
-            stream.tokens,
-            plan,
-            stream.starts,
-            settings.documents,
-            ranks,
-            hints=hints,
-            entropy=needs_entropy,
-            rows=[int(plan.first[chunks[number][0]]) for number in proven_chunks(len(chunks))],
-            on_batch=underway,
-        )
-    else:
-        network = Network(
-            model,
-            stream.tokens,
-            plan,
-            settings.micro_batch,
-            ranks,
-            hints=hints,
-            entropy=needs_entropy,
-            on_batch=underway,
-        )
-    adapter = None
-    if model and settings.ttt:
-        with refusing("bad-settings"):
-            adapter = Adapter(
-                model,
-                settings.ttt,
-                length=settings.windows.length,
-                gradient_rows=settings.gradient_rows,
-                chunks=len(plan.chunks(settings.chunk)),
-                credited=stream.credited,
-                ranks=ranks,
-            )
+    network = (
+        Uniform(stream.tokens, plan, vocab_size) if model is None else _network(job, model, stream, plan, mixing, ranks)
+    )
+    adapter = None if model is None else _adapter(job, model, stream, plan, ranks)
     running = np.concatenate([[0], np.cumsum(stream.credited, dtype=np.int64)])
 
     def report(ledger: Ledger) -> None:
@@ -164,11 +119,12 @@ def run(job: Job, ranks: Ranks) -> None:
 
     with refusing("score-not-finite"):
         phases, proofs = score_stream(
-            network, ledger, mixer, adapter, chunk=settings.chunk, ranks=ranks, on_chunk=report
+            network, ledger, mixing.mixer, adapter, chunk=settings.chunk, ranks=ranks, on_chunk=report
         )
     if ranks.rank == 0:
         np.save(job.scores, ledger.nll)
         covered = plan.coverage()
+        documents = network if isinstance(network, Documents) else None
         emit(
             job.events,
             Done(
@@ -184,8 +140,22 @@ def run(job: Job, ranks: Ranks) -> None:
         )
 
 
-def _mixer(job: Job, stream: ValidationStream, vocab: int, ranks: Ranks) -> tuple[Mixer | None, Int32 | None, bool]:
-    """Rank 0's mixer (its tables are large, mixing is a small part of the work), and what all must know of it."""
+@dataclass(frozen=True)
+class _Mixing:
+    """Rank 0's mixer (its tables are large, mixing is a small part of the work), and what all ranks know of it.
+
+    Attributes:
+        mixer: None on the other ranks, and where nothing is mixed.
+        hints: one token per position, shape (positions,); None where the mixer has none.
+        needs_entropy: whether the network's entropy at each position is wanted.
+    """
+
+    mixer: Mixer | None
+    hints: Int32 | None
+    needs_entropy: bool
+
+
+def _mixing(job: Job, stream: ValidationStream, vocab: int, ranks: Ranks) -> _Mixing:
     chosen = job.settings.mixer
     mixer = build_mixer(chosen.name, stream.tokens, vocab, chosen.settings) if ranks.rank == 0 else None
     facts = torch.zeros(2, dtype=torch.int64, device=ranks.device)
@@ -194,12 +164,67 @@ def _mixer(job: Job, stream: ValidationStream, vocab: int, ranks: Ranks) -> tupl
     ranks.share(facts)
     has_hints, needs_entropy = (bool(fact) for fact in facts.tolist())
     if not has_hints:
-        return mixer, None, needs_entropy
+        return _Mixing(mixer, None, needs_entropy)
     hints = torch.zeros(stream.positions, dtype=torch.int32, device=ranks.device)
     if mixer and mixer.hints is not None:
         hints = torch.from_numpy(mixer.hints).to(ranks.device)
     ranks.share(hints)
-    return mixer, hints.cpu().numpy(), needs_entropy
+    return _Mixing(mixer, hints.cpu().numpy(), needs_entropy)
+
+
+def _network(
+    job: Job, model: GPT, stream: ValidationStream, plan: WindowPlan, mixing: _Mixing, ranks: Ranks
+) -> Network | Documents:
+    """The model over the windows of ``plan``, or with adapters of its own for each document."""
+    settings = job.settings
+    heard = 0.0
+
+    def underway(position: int) -> None:
+        nonlocal heard
+        if ranks.rank == 0 and time.monotonic() - heard > _HEARTBEAT_SECONDS:
+            heard = time.monotonic()
+            emit(job.events, Underway(position, stream.positions))
+
+    if settings.documents:
+        chunks = plan.chunks(settings.chunk)
+        return Documents(
+            model,
+            stream.tokens,
+            plan,
+            stream.starts,
+            settings.documents,
+            ranks,
+            hints=mixing.hints,
+            entropy=mixing.needs_entropy,
+            rows=[int(plan.first[chunks[number][0]]) for number in proven_chunks(len(chunks))],
+            on_batch=underway,
+        )
+    return Network(
+        model,
+        stream.tokens,
+        plan,
+        settings.micro_batch,
+        ranks,
+        hints=mixing.hints,
+        entropy=mixing.needs_entropy,
+        on_batch=underway,
+    )
+
+
+def _adapter(job: Job, model: GPT, stream: ValidationStream, plan: WindowPlan, ranks: Ranks) -> Adapter | None:
+    settings = job.settings
+    if not settings.ttt:
+        return None
+    with refusing("bad-settings"):
+        return Adapter(
+            model,
+            settings.ttt,
+            length=settings.windows.length,
+            gradient_rows=settings.gradient_rows,
+            chunks=len(plan.chunks(settings.chunk)),
+            credited=stream.credited,
+            ranks=ranks,
+        )
 
 
 def main(arguments: list[str], run: Callable[[Job, Ranks], None]) -> int:

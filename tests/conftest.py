@@ -21,6 +21,15 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def mirror() -> str:
+    """A git mirror of the contest's repository with its pull-request heads (``PARAMETER_GOLF_GIT``)."""
+    folder = os.environ.get("PARAMETER_GOLF_GIT")
+    if not folder:
+        pytest.skip("PARAMETER_GOLF_GIT is not set to a git mirror of openai/parameter-golf")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_contest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The mini contest from a tenth of its corpus and three training steps: ``artifact.ptz``, manifest, ``data/``.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,17 +11,11 @@ import numpy as np
 
 from auditor.concrete.environment import Class, Environment, Function, HaltError, Object, Partial
 from auditor.concrete.library import BUILTINS, FUNCTIONS, UNKNOWN, Dotted, attribute, method, small
+from auditor.concrete.operations import index_of, item_of, operate
 
 STEPS = 20_000
 """Statements and expressions of one evaluation; a table over a dozen sample tokens takes about a thousand."""
 _DEPTH = 12
-_OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_,
-    ast.BitXor: operator.xor, ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
-    ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
-}  # fmt: skip
 
 
 class _ReturnError(Exception):
@@ -66,9 +59,9 @@ class Interpreter:
         self._expressions: dict[type, Callable[[Any, Environment], Any]] = {
             ast.Constant: lambda node, env: node.value, ast.Name: lambda node, env: self._name(node.id, env),
             ast.Attribute: lambda node, env: self._attribute(evaluate(node.value, env), node.attr, env),
-            ast.Subscript: lambda node, env: _item(evaluate(node.value, env), evaluate(node.slice, env)),
+            ast.Subscript: lambda node, env: item_of(evaluate(node.value, env), evaluate(node.slice, env)),
             ast.Slice: self._slice, ast.Call: self._call, ast.Dict: self._dict, ast.Compare: self._compare,
-            ast.BinOp: lambda node, env: _operate(node.op, evaluate(node.left, env), evaluate(node.right, env)),
+            ast.BinOp: lambda node, env: operate(node.op, evaluate(node.left, env), evaluate(node.right, env)),
             ast.UnaryOp: self._unary, ast.BoolOp: self._boolean, ast.IfExp: self._if_exp,
             ast.Tuple: lambda node, env: tuple(evaluate(part, env) for part in node.elts),
             ast.List: lambda node, env: [evaluate(part, env) for part in node.elts],
@@ -282,13 +275,13 @@ class Interpreter:
         if index is UNKNOWN or value is UNKNOWN:
             raise HaltError("an unknown entry of a table")
         try:
-            owner[_index(index)] = value
+            owner[index_of(index)] = value
         except Exception as error:  # noqa: BLE001 - the script's own error
             raise HaltError(str(error)) from None
 
     def _augmented(self, node: ast.AugAssign, env: Environment) -> None:
         right, old = self.evaluate(node.value, env), self._loaded(node.target, env)
-        value = _operate(node.op, old, right)
+        value = operate(node.op, old, right)
         if isinstance(old, np.ndarray) and isinstance(node.target, ast.Name) and value is not UNKNOWN:
             value = np.asarray(value)
             if value.shape == old.shape and (old.dtype != bool or value.dtype == bool):
@@ -300,7 +293,7 @@ class Interpreter:
         """The present value of what an augmented assignment changes."""
         match target:
             case ast.Subscript(value=owner, slice=index):
-                return _item(self.evaluate(owner, env), self.evaluate(index, env))
+                return item_of(self.evaluate(owner, env), self.evaluate(index, env))
             case ast.Attribute(value=owner, attr=name):
                 return self._attribute(self.evaluate(owner, env), name, env)
             case ast.Name(id=name):
@@ -387,7 +380,7 @@ class Interpreter:
         left, result = self.evaluate(node.left, env), True
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.evaluate(comparator, env)
-            result = _operate(op, left, right)
+            result = operate(op, left, right)
             if result is UNKNOWN or isinstance(result, np.ndarray) or not result:
                 return result
             left = right
@@ -424,41 +417,6 @@ class Interpreter:
             self._store(clauses[0].target, item, env)
             if all(self._truth(self.evaluate(condition, env)) for condition in clauses[0].ifs):
                 self._comprehend(clauses[1:], env, items, element)
-
-
-def _item(owner: Any, index: Any) -> Any:
-    if owner is UNKNOWN or index is UNKNOWN or not isinstance(owner, np.ndarray | list | tuple | dict | str | bytes):
-        return UNKNOWN
-    try:
-        item = owner[_index(index)]
-    except Exception:  # noqa: BLE001 - the script's own error
-        return UNKNOWN
-    return item.copy() if isinstance(item, np.ndarray) and isinstance(index, np.ndarray) else item
-
-
-def _operate(op: ast.AST, left: Any, right: Any) -> Any:
-    function = _OPERATORS.get(type(op))
-    if left is UNKNOWN or right is UNKNOWN or function is None:
-        return UNKNOWN
-    if isinstance(op, ast.Mult) and any(isinstance(v, str | bytes | list | tuple) for v in (left, right)):
-        sizes = [v if isinstance(v, int) else len(v) for v in (left, right) if not isinstance(v, float)]
-        if len(sizes) != 2 or sizes[0] * sizes[1] > 1_000:
-            return UNKNOWN
-    if isinstance(op, ast.Mod) and isinstance(left, str | bytes):
-        return UNKNOWN
-    if isinstance(op, ast.Add) and all(isinstance(v, np.ndarray) and v.dtype == bool for v in (left, right)):
-        return UNKNOWN
-    try:
-        return small(function(left, right))
-    except Exception:  # noqa: BLE001 - the script's own error
-        return UNKNOWN
-
-
-def _index(index: Any) -> Any:
-    """An index as numpy and lists take it: positions are whole numbers."""
-    if isinstance(index, np.ndarray):
-        return index if index.dtype == bool else index.astype(np.int64)
-    return int(index) if isinstance(index, float) and index.is_integer() else index
 
 
 __all__ = ["Interpreter"]

@@ -39,10 +39,7 @@ def git(mirror: str, *arguments: str) -> bytes:
     return subprocess.run(["git", "--git-dir", mirror, *arguments], capture_output=True, check=True).stdout
 
 
-def checkout(number: int, root: Path) -> Path:
-    mirror = os.environ.get("PARAMETER_GOLF_GIT")
-    if not mirror:
-        pytest.skip("PARAMETER_GOLF_GIT is not set to a git mirror of openai/parameter-golf")
+def checkout(mirror: str, number: int, root: Path) -> Path:
     folder = RECORDS + FOLDERS[number] + "/"
     for row in git(mirror, "ls-tree", "-r", "-z", f"refs/pull/{number}/head", folder).split(b"\0"):
         header, _, name = row.partition(b"\t")
@@ -55,8 +52,8 @@ def checkout(number: int, root: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", sorted(FOLDERS))
-def test_originals(number: int, tmp_path: Path) -> None:
-    found = kernel_facts(read_submission(checkout(number, tmp_path)))
+def test_originals(mirror: str, number: int, tmp_path: Path) -> None:
+    found = kernel_facts(read_submission(checkout(mirror, number, tmp_path)))
     leaks = [leak for kernel in found for leak in kernel.facts.leaks]
     states = {channel.state for kernel in found for channel in kernel.channels}
     assert not [reason for kernel in found for f in kernel.facts.functions for reason in f.not_analysable]

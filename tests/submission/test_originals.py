@@ -14,14 +14,6 @@ from auditor.submission import ProblemKind, Submission, read_submission
 SAMPLE = 150
 
 
-@pytest.fixture(scope="module")
-def mirror() -> str:
-    folder = os.environ.get("PARAMETER_GOLF_GIT")
-    if not folder:
-        pytest.skip("PARAMETER_GOLF_GIT is not set to a git mirror of openai/parameter-golf")
-    return folder
-
-
 def git(mirror: str, *arguments: str) -> bytes:
     return subprocess.run(["git", "--git-dir", mirror, *arguments], capture_output=True, check=True).stdout
 

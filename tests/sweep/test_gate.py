@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from auditor.gate.decision import decide
 from auditor.options import Options
 from auditor.report.document import Audit, ProbeCoverage
 from auditor.rule_packs import load_rules
+from evaluator.cli import COMMANDS as EVALUATE
+from evaluator.resolve import Options as EvaluateOptions
+from evaluator.resolve import missing_for_official
 
 ROOT = Path(__file__).parents[2]
 CLEAN, LATE, BROKEN, HOSTILE, EMPTY = 1, 2, 3, 4, 5
@@ -264,6 +268,16 @@ def test_the_user_writes_few_lines_and_gives_no_rights() -> None:
     workflow = YAML(typ="safe").load(text)
     assert workflow["permissions"] == {"contents": "read"}
     assert "secrets" not in text
+
+
+def test_the_official_run_of_the_example_lacks_nothing(tmp_path: Path) -> None:
+    workflow = YAML(typ="safe").load((ROOT / "examples" / "workflows" / "evaluate.yml").read_text(encoding="utf-8"))
+    (script,) = (step["run"] for step in workflow["jobs"]["evaluate"]["steps"] if step.get("name") == "Score it")
+    words = shlex.split(script.replace("\\\n", " ").replace("$RUNNER_TEMP", str(tmp_path)))
+    given = EVALUATE[""].make_context("evaluate", words[1:]).params
+    asked = {name: given[name] for name in ("artifact", "code", "data", "tokenizer", "official", "time_limit")}
+    assert given["official"]
+    assert missing_for_official(EvaluateOptions(**asked)) == []
 
 
 def test_no_expression_stands_inside_a_script() -> None:
