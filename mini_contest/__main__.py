@@ -29,7 +29,7 @@ def build_command(out: Path, force: bool, steps: int | None) -> None:
 
     try:
         record = build(out, BuildSettings(steps=steps), force=force)
-    except FileExistsError as error:
+    except OSError as error:  # not empty and none of ours, or not to be written
         raise click.ClickException(str(error)) from None
     click.echo(
         f"{out / ARTIFACT_NAME}: {record.artifact_bytes:,} bytes, {record.parameters:,} parameters, "

@@ -16,6 +16,9 @@ from evaluator.report.charts import HEIGHT, WIDTH, Line, line_chart
 
 COLUMNS = ("preset", "claimed bpb", "honest bpb", "divided by sum", "median sum", "largest sum", "breaks")
 
+_NARROWEST = 80
+"""Columns of the table in a terminal: a narrower one wraps its lines, where cells would lose digits."""
+
 
 def cells(row: Row) -> tuple[str, ...]:
     """One row as text, in the order of :data:`COLUMNS`."""
@@ -26,7 +29,7 @@ def cells(row: Row) -> tuple[str, ...]:
     sums = row.sums
     return (
         row.preset,
-        number(row.claimed) if row.message is None else row.message,
+        number(row.claimed),
         number(row.honest),
         number(row.normalised),
         number(sums.median if sums else None, ",.4g"),
@@ -36,7 +39,8 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the table; what breaks a condition is red, and how it does follows."""
+    """Print the table; what breaks a condition is red, and how it does follows, as does why there is no score."""
+    console.width = max(console.width, _NARROWEST)
     table = Table(title=Text(comparison.title), box=box.SIMPLE)
     for column in COLUMNS:
         words = column in {"preset", "breaks"}
@@ -46,6 +50,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table.add_row(*map(Text, cells(row)), style="red" if row.breaks else "")
     console.print(table)
     for row in comparison.rows:
+        if row.message is not None:
+            console.print(Text(f"{row.preset} has no score: {row.message}"))
         for condition, how in row.breaks.items():
             console.print(Text(f"{row.preset} breaks {condition}: {how}", style="red"))
     for line in dict.fromkeys(line for card in comparison.cards.values() for line in card.scaled):

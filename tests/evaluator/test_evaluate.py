@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,29 @@ def contest(tiny_contest: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_contest, tmp_path / "contest"))
 
 
-def test_a_scorecard_and_its_replay(contest: Path, tmp_path: Path, schema: Draft202012Validator) -> None:
-    page, file = tmp_path / "report.html", tmp_path / "card.json"
-    code, card, shown = evaluate(contest / "artifact.ptz", "--nproc", "1", "--html", page)
+@dataclass(frozen=True)
+class Scored:
+    """The tiny contest scored by one process, the whole set, with test-time training and the mixer on."""
+
+    card: dict[str, Any]
+    shown: str
+    page: str
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_contest: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    page = tmp_path_factory.mktemp("alone") / "report.html"
+    code, card, shown = evaluate(tiny_contest / "artifact.ptz", "--nproc", "1", "--html", page)
     assert code == 0, shown
+    return Scored(card, shown, page.read_text())
+
+
+ONE_RUN = pytest.mark.xdist_group("tiny contest scored by one process")
+
+
+@ONE_RUN
+def test_a_scorecard(alone: Scored, tiny_contest: Path, schema: Draft202012Validator) -> None:
+    card, shown, html = alone.card, alone.shown, alone.page
     schema.validate(card)
     assert card["status"] == "scored"
     assert card["label"] == "practice"
@@ -60,35 +80,34 @@ def test_a_scorecard_and_its_replay(contest: Path, tmp_path: Path, schema: Draft
     assert card["coverage"]["data"] == "complete"
     assert card["bpb"] == pytest.approx(card["score"]["nll"] / math.log(2) / card["score"]["bytes"])
     assert card["score"]["tokens"] == card["coverage"]["positions"] == card["chunks"][-1]["stop"]
-    assert card["size"]["artifact"] == (contest / "artifact.ptz").stat().st_size
+    assert card["size"]["artifact"] == (tiny_contest / "artifact.ptz").stat().st_size
     assert card["normalisation"]["max_sum_error"] < 1e-9
     assert sum(card["histogram"]) == card["score"]["tokens"]
     assert 0 < card["time"]["used"] < card["time"]["limit"]
     for shown_text in (f"{card['bpb']:.6f}", card["digest"], "from artifact.manifest.json"):
         assert shown_text in shown
-    html = page.read_text()
     assert f"{card['bpb']:.6f}" in html
     assert "http" not in re.sub(r"http-equiv", "", html)
     assert "<script" not in html
 
-    file.write_text(json.dumps(card))
-    code, again, _ = evaluate(contest / "artifact.ptz", "--nproc", "1", "--replay", file)
-    assert (code, again["replay"], again["digest"]) == (0, "confirmed", card["digest"])
 
-    card["digest"] = "0" * 64
-    file.write_text(json.dumps(card))
-    code, again, _ = evaluate(contest / "artifact.ptz", "--nproc", "1", "--replay", file)
-    assert (code, again["replay"]) == (1, "differs")
-    assert "other scores" in again["message"]
-
-
-def test_the_digest_is_the_same_for_1_2_and_4_processes(tiny_contest: Path) -> None:
-    """With test-time training and the mixer on, which is how the mini contest scores."""
-    cards = [evaluate(tiny_contest / "artifact.ptz", "--nproc", str(n))[1] for n in (1, 2, 4)]
-    assert [card["processes"] for card in cards] == [1, 2, 4]
-    assert cards[0]["scoring"]["ttt"] is not None
-    assert cards[0]["scoring"]["mixer"]["name"] == "pitman_yor"
-    assert len({card["digest"] for card in cards}) == 1
+@ONE_RUN
+@pytest.mark.parametrize(
+    ("processes", "digest", "code", "says"), [(2, None, 0, "confirmed"), (4, "0" * 64, 1, "differs")]
+)
+def test_the_digest_is_the_same_for_any_number_of_processes_and_replays(
+    alone: Scored, tiny_contest: Path, tmp_path: Path, processes: int, digest: str | None, code: int, says: str
+) -> None:
+    """With test-time training and the mixer on; a card with another digest than it had is not confirmed."""
+    assert alone.card["processes"] == 1
+    assert alone.card["scoring"]["ttt"] is not None
+    assert alone.card["scoring"]["mixer"]["name"] == "pitman_yor"
+    file = tmp_path / "card.json"
+    file.write_text(json.dumps(alone.card | {"digest": digest or alone.card["digest"]}))
+    ended, card, _ = evaluate(tiny_contest / "artifact.ptz", "--nproc", str(processes), "--replay", file)
+    assert (ended, card["replay"], card["processes"]) == (code, says, processes)
+    assert card["digest"] == alone.card["digest"]
+    assert ("other scores" in card["message"]) == (says == "differs")
 
 
 def test_over_the_byte_cap_is_exit_1(contest: Path, tmp_path: Path) -> None:
@@ -188,9 +207,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_two_machines_give_the_digest_of_one(tiny_contest: Path) -> None:
+@ONE_RUN
+def test_two_machines_give_the_digest_of_one(alone: Scored, tiny_contest: Path) -> None:
     """Two launchers with a rendezvous over loopback, as on two machines."""
-    alone = evaluate(tiny_contest / "artifact.ptz", "--nproc", "1")[1]
     both = ["--nproc", "1", "--nnodes", "2", "--master", f"127.0.0.1:{free_port()}"]
     second = subprocess.Popen(
         [str(SCRIPT), str(tiny_contest / "artifact.ptz"), *both, "--node-rank", "1"],
@@ -203,7 +222,7 @@ def test_two_machines_give_the_digest_of_one(tiny_contest: Path) -> None:
     assert "the score is on machine 0" in second.communicate(timeout=60)[1]
     assert second.returncode == 0
     assert card["processes"] == 2
-    assert card["digest"] == alone["digest"]
+    assert card["digest"] == alone.card["digest"]
 
 
 def test_any_checkpoint_becomes_an_artifact_that_explains_itself(tiny_contest: Path, tmp_path: Path) -> None:

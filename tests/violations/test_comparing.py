@@ -69,6 +69,17 @@ def test_the_published_mixer_beside_its_legal_counterpart_and_a_replay(
     assert "breaks C2" in page.read_text()
 
 
+def test_why_there_is_no_score_is_whole_in_a_narrow_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert evaluate("--compare", "pr779-legal", "absent.ptz", "--html", "page.html") == 2
+    for text in (capfd.readouterr().out, re.sub("<[^>]+>", "", Path("page.html").read_text())):
+        assert "pr779-legal has no score: there is no file absent.ptz" in " ".join(text.split())
+        assert all(word in text for word in ("claimed", "honest", "divided", "median", "largest"))
+
+
 def test_a_published_preset_is_never_official(tiny_contest: Path) -> None:
     with pytest.raises(click.UsageError, match="official"):
         evaluate(tiny_contest / "artifact.ptz", "--eval-preset", "pr779-as-published", "--official")
