@@ -23,6 +23,8 @@ from reference_model import GPT, load_preset
 
 SCRIPT = Path(sys.executable).parent / "evaluate"
 ROOT = Path(__file__).parents[2]
+QUICK = ("--nproc", "1", "--eval-preset", "plain")
+"""Where it does not matter how tokens are scored: windows that do not overlap, no training, no mixer."""
 
 
 def evaluate(*arguments: str | Path) -> tuple[int, dict[str, Any], str]:
@@ -113,7 +115,7 @@ def test_the_digest_is_the_same_for_any_number_of_processes_and_replays(
 def test_over_the_byte_cap_is_exit_1(contest: Path, tmp_path: Path) -> None:
     code_file = tmp_path / "train.py"
     code_file.write_bytes(b"#" * 1_000_000)
-    code, card, _ = evaluate(contest / "artifact.ptz", "--nproc", "1", "--code", code_file)
+    code, card, _ = evaluate(contest / "artifact.ptz", *QUICK, "--code", code_file)
     assert code == 1
     assert card["status"] == "over-bytes"
     assert card["size"]["code"] == 1_000_000
@@ -190,7 +192,7 @@ def test_a_partial_set_is_reported_as_such(contest: Path) -> None:
     words = header.view("<i4")
     words[2] = len(half)
     shard.write_bytes(words.tobytes() + half.tobytes())
-    code, card, _ = evaluate(contest / "artifact.ptz", "--nproc", "1")
+    code, card, _ = evaluate(contest / "artifact.ptz", *QUICK)
     assert (code, card["coverage"]["data"], card["label"]) == (0, "partial", "practice")
 
 
