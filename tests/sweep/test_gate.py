@@ -180,7 +180,7 @@ def test_a_pull_request_that_is_gone_is_an_error_and_no_verdict(contest: Contest
     assert (run.code, run.outputs["verdict"]) == (70, "error")
     assert "sarif" not in run.outputs
     result = CliRunner().invoke(gate, ["--git", str(contest.folder), "--head", "0" * 40])
-    assert "git" in result.output
+    assert "no commit" in result.output
     assert result.exit_code == 2  # click's own; the entry point makes it 64
 
 
