@@ -16,7 +16,7 @@ from auditor.probe.byte_account import Account, byte_account, is_open
 from auditor.probe.covered import Covered
 from auditor.probe.evidence import write_evidence
 from auditor.probe.experiments import Experiments, Session, run_experiments
-from auditor.probe.kinds import OF_SCORES
+from auditor.probe.kinds import OF_SCORES, Kind, predicted
 from auditor.probe.latent import Ask, Latent, latent_findings
 from auditor.probe.merge import merge
 from auditor.probe.shrink import Shrunk, shrink
@@ -41,18 +41,22 @@ def conclude(
         ask: what the rules say of the same submission under other settings.
     """
     traced = [result.rule for result in results if result.status is Status.TRACED]
-    experiments = run_experiments(audited, options, traced)
-    left = options.budget - sum(session.cpu_seconds for session in experiments.sessions)
+    left, account = options.budget, None
+    if predicted(traced) == {Kind.BYTES}:  # nothing else that experiments are made for: count first
+        account = byte_account(audited, options, left)
+        left -= account.session.cpu_seconds if isinstance(account, Account) else 0.0
+    experiments = run_experiments(audited, replace(options, budget=max(left, 1.0)), traced)
+    left -= sum(session.cpu_seconds for session in experiments.sessions)
     smaller = shrink(experiments.failures, audited, options, left)
     experiments = replace(experiments, failures=smaller.failures)
     left -= smaller.cpu_seconds
     measured = any(session.measured for session in experiments.sessions)
-    account = byte_account(audited, options, left) if measured and left > 0 and is_open(results) else None
-    if isinstance(account, Account):
-        left -= account.session.cpu_seconds
-        if account.failure is not None:
-            failures = (*experiments.failures, (account.failure, account.session))
-            experiments = replace(experiments, failures=failures, reason="")
+    if account is None and measured and left > 0 and is_open(results):
+        account = byte_account(audited, options, left)
+        left -= account.session.cpu_seconds if isinstance(account, Account) else 0.0
+    if isinstance(account, Account) and account.failure is not None:
+        failures = (*experiments.failures, (account.failure, account.session))
+        experiments = replace(experiments, failures=failures, reason="")
     latent: tuple[Latent, ...] = ()
     if measured and not experiments.failures:
         latent = latent_findings(audited, results, ask, options, left)

@@ -19,7 +19,7 @@ from auditor.probe.design import (
 )
 from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
 from auditor.probe.failure import Failure, failures_of
-from auditor.probe.kinds import BYTE_MIXTURE, RULES, Kind
+from auditor.probe.kinds import BYTE_MIXTURE, Kind, predicted
 from auditor.probe.labels import score_labels
 from auditor.probe.measure import Measured, measure
 from auditor.probe.plan import Setup
@@ -130,13 +130,13 @@ def run_experiments(audited: Audited, options: ProbeOptions, traced: Collection[
 
 def _run(audited: Audited, options: ProbeOptions, traced: frozenset[str]) -> Experiments:
     expected = expected_mechanisms(audited)
-    predicted = {kind for kind, rules in RULES.items() if not traced.isdisjoint(rules)}
+    foreseen = predicted(traced)
     plan = _Plan(audited, options, setup_for(audited.submission), setup_for(audited.submission, stress=True))
-    if predicted == {Kind.EXCESS}:
+    if foreseen == {Kind.EXCESS}:
         plan.sum_at(_LAST if BYTE_MIXTURE in traced else _MIDDLE)
     if not plan.failures:
         plan.run_whole()
-        if Kind.EXCESS in predicted and plan.failures:  # a leak: only the last token's sum is evidence then
+        if Kind.EXCESS in foreseen and plan.failures:  # a leak: only the last token's sum is evidence then
             plan.sum_at(_LAST)
     return Experiments(
         reason="" if plan.failures else _inconclusive(*plan.conclusive),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,6 +66,11 @@ OF_SCORES = frozenset(rule for kind, rules in RULES.items() if kind is not Kind.
 
 PROVABLE = frozenset(rule for rules in RULES.values() for rule in rules) | frozenset(FALLBACK.values())
 """Rules that an experiment can prove; when none of them is asked, none runs."""
+
+
+def predicted(traced: Collection[str]) -> set[Kind]:
+    """The failures that experiments should show, if what the static half traced is so."""
+    return {kind for kind, rules in RULES.items() if not set(rules).isdisjoint(traced)}
 
 
 def why_not(asked: Iterable[str], submission: Submission) -> str:
