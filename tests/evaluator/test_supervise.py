@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from evaluator.artifact import decode, match
+from evaluator.artifact import Decoded, decode, match
 from evaluator.job import EventReader, Job, Started, Underway
 from evaluator.refusal import Refused
 from evaluator.settings import AdaptSettings, MixerSettings, ScoringSettings, WindowSettings
@@ -36,9 +36,13 @@ def checked() -> Future[None]:
     return future
 
 
+@pytest.fixture(scope="module")
+def decoded(tiny_contest: Path, tmp_path_factory: pytest.TempPathFactory) -> Decoded:
+    return decode(tiny_contest / "artifact.ptz", tmp_path_factory.mktemp("decoded"))
+
+
 @pytest.fixture
-def job(tiny_contest: Path, tmp_path: Path) -> Job:
-    decoded = decode(tiny_contest / "artifact.ptz", tmp_path)
+def job(tiny_contest: Path, decoded: Decoded, tmp_path: Path) -> Job:
     config = load_preset("mini")
     return Job(
         folder=str(tmp_path),
