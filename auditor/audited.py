@@ -48,7 +48,8 @@ class Audited:
         """What the data-flow analysis found."""
         from auditor.flow import analyse
 
-        return analyse(self.submission, all_flags=self.all_flags)
+        native = [spread for kernel in self.kernels for spread in kernel.facts.spreads]
+        return analyse(self.submission, native, all_flags=self.all_flags)
 
     @cached_property
     def claimed(self) -> Audited | None:

@@ -17,6 +17,7 @@ from auditor.flow.provenance import BYTES, Fact, Mark, Site
 from auditor.flow.witness import Witness
 
 if TYPE_CHECKING:
+    from auditor.kernels import Spread
     from auditor.submission import Submission
 
 BUDGET = 300_000
@@ -47,11 +48,14 @@ _LEARNED = {
 }
 
 
-def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BUDGET) -> FlowFacts:
+def analyse(
+    submission: Submission, native: Collection[Spread] = (), *, all_flags: bool = False, budget: int = BUDGET
+) -> FlowFacts:
     """Follow a submission's program from its entry, as launched.
 
     Args:
         submission: the folder as data.
+        native: what its compiled functions do with losses that they are given.
         all_flags: also follow branches that the launch configuration switches off; what is found only there is dormant.
         budget: abstract steps after which the analysis stops and says so.
 
@@ -74,17 +78,20 @@ def analyse(submission: Submission, *, all_flags: bool = False, budget: int = BU
     }
     runs = set(submission.launch.logs)
     printed = frozenset(opening for log in submission.logs if log.name in runs for opening in log.openings)
-    facts = analyse_program(texts, entry.name, environment, logged, printed, budget=budget)
+
+    def run(name: str, *, all_flags: bool = False) -> FlowFacts:
+        return analyse_program(texts, name, environment, logged, printed, native, budget=budget, all_flags=all_flags)
+
+    facts = run(entry.name)
     if not facts.reports and facts.steps < _WRAPPER:
         # A wrapper hands over to another file, by whatever means: that is the program.
         larger = sorted((n for n, t in texts.items() if len(t) > len(entry.text)), key=lambda n: -len(texts[n]))
         for name in larger[:1]:
-            facts = analyse_program(texts, name, environment, logged, printed, budget=budget)
+            facts = run(name)
             entry = submission.sources[name]
     if not all_flags:
         return facts
-    wide = analyse_program(texts, entry.name, environment, logged, printed, budget=budget, all_flags=True)
-    return _with_dormant(facts, wide)
+    return _with_dormant(facts, run(entry.name, all_flags=True))
 
 
 def analyse_program(
@@ -93,6 +100,7 @@ def analyse_program(
     environment: Mapping[str, str] | None = None,
     logged: Mapping[str, str] | None = None,
     printed: Collection[str] = (),
+    native: Collection[Spread] = (),
     *,
     budget: int = BUDGET,
     all_flags: bool = False,
@@ -105,11 +113,14 @@ def analyse_program(
         environment: environment variables of the launch.
         logged: hyperparameters that logs print.
         printed: how the lines of the logs begin, up to the first digit.
+        native: compiled functions that spread losses over bytes.
         budget: abstract steps.
         all_flags: also follow branches that the launch switches off.
     """
-    sources = Sources(texts)
-    engine = Auditing(sources, environment or {}, logged or {}, budget, all_flags, Witness(printed, texts.values()))
+    sources = Sources(texts, [step for spread in native for step in spread.path])
+    engine = Auditing(
+        sources, environment or {}, logged or {}, budget, all_flags, Witness(printed, texts.values()), native
+    )
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _STACK))
     try:

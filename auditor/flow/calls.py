@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from auditor.flow import ir
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
@@ -31,6 +31,9 @@ from auditor.flow.values import (
 )
 from auditor.flow.witness import Witness
 
+if TYPE_CHECKING:
+    from auditor.kernels import Spread
+
 MAX_DEPTH = 40
 
 
@@ -55,10 +58,12 @@ class Calls(Attributes):
         budget: int,
         all_flags: bool = False,
         witness: Witness = Witness((), ()),  # noqa: B008 - says nothing, and keeps nothing
+        spreading: Collection[Spread] = (),
     ) -> None:
         super().__init__(budget)
         self.program = program
         self.witness = witness
+        self.spreading = spreading
         self.environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", **environment}
         self.logged = {name.lower(): value for name, value in logged.items()}
         self.all_flags = all_flags
@@ -204,16 +209,27 @@ class Calls(Attributes):
         flags = prov.flags | P.OPAQUE
         return Array(self.lattice.change(prov, flags=flags, deps=prov.deps | self.impure_deps(), reads=()))
 
-    def opaque_call(self, args: list[Value], keywords: dict[str, Value], why: str) -> Value:
-        """Compiled code: whatever goes in may come out, through the result and through every array argument."""
+    def opaque_call(self, args: list[Value], keywords: dict[str, Value], why: str, name: str = "") -> Value:
+        """Compiled code: whatever goes in may come out, through the result and through every array argument.
+
+        The function's ``name`` leads to what its source says of losses.
+        """
         values = [*args, *keywords.values()]
         prov = self.lattice.flagged(self.prov_of(values), P.OPAQUE)
-        prov = self.lattice.change(prov, tokens=(), reads=())
+        known = [s for s in self.spreading if s.function == name and s.parameter < len(args)]
+        found = [self._spread(s) for s in known if args[s.parameter].prov.flags & P.NLL]
+        flags = prov.flags | P.BITS if found else prov.flags  # compiled code that mixes scores also says in which unit
+        prov = self.lattice.change(prov, flags=flags, tokens=(), reads=(), facts=prov.facts | frozenset(found))
         for value in values:
             if isinstance(value, Array) and not value.role and not value.prov.flags & P.VAL:
                 self.write(value, prov)
         self.opaque.setdefault(self.lattice.site, why)
         return Top(prov)
+
+    def _spread(self, spread: Spread) -> Fact:
+        call = (self.lattice.site, "losses are handed to compiled code")
+        steps = (call, *((Site(step.file, step.line), step.why) for step in spread.path))
+        return Fact("byte-spread", steps[-1][0], steps)
 
     def call_closure(self, closure: Closure, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Run a function of the program."""

@@ -263,14 +263,14 @@ class Engine:
             if a.value is not None and b.value is not None:
                 left, right = self.affine(a), self.affine(b)
                 if left is None or right is None:
-                    return Top(prov, self.numbers.of(("phi", repr(a.value), repr(b.value))))
+                    return Top(prov, self.numbers.of(("phi", repr(a.value), repr(b.value))), _either_path(a, b))
                 return Top(prov, self.numbers.either(left, right))
         if isinstance(a, Top | Const) and isinstance(b, Top | Const) and not is_none(a) and not is_none(b):
             left, right = self.affine(a), self.affine(b)
             same = left if left is not None and left == right else None
             if same is None and left is not None and right is not None:
                 same = self.numbers.either(left, right)
-            return Top(prov, same)
+            return Top(prov, same, _either_path(a, b))
         if isinstance(a, Tuple) and isinstance(b, Tuple) and len(a.items) == len(b.items):
             return Tuple(tuple(self.join(x, y) for x, y in zip(a.items, b.items, strict=True)), prov)
         if isinstance(a, External) and isinstance(b, External) and a.name == b.name:
@@ -449,6 +449,23 @@ def names_validation(value: Value) -> bool:
     """Whether a value is the name of validation files, or a pattern of such: another name of them is no other data."""
     text = value.text if isinstance(value, Top) else value.value if isinstance(value, Const) else None
     return isinstance(text, str) and _VALIDATION.search(text.rpartition("/")[2]) is not None
+
+
+def _either_path(a: Value, b: Value) -> str | None:
+    """What two paths have in common, with NUL for where they differ, such as the number of a rank."""
+    texts = [v.text if isinstance(v, Top) else v.value if isinstance(v, Const) else None for v in (a, b)]
+    if not all(isinstance(text, str) and "/" in text for text in texts):
+        return None
+    left, right = map(str, texts)
+    if left == right:
+        return left
+    start = _same_start(left, right)
+    end = _same_start(left[:start:-1], right[:start:-1])
+    return f"{left[:start]}\0{left[len(left) - end :]}" if left[:start].strip("\0/") else None
+
+
+def _same_start(left: str, right: str) -> int:
+    return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
 def _key(value: Value) -> object:

@@ -123,6 +123,8 @@ class Operators(Comparisons):
             prov = self.lattice.flagged(prov, P.BITS)
         if op == "/":
             prov = self.divided(a.prov, b.prov, prov)
+        elif op == "**":
+            prov = self.rooted(a.prov, b.prov, prov)
         elif op in "+-" and prov.facts:
             prov = self.shifted(op, a.prov, b.prov, prov)
         return self._used(op, a, b, prov) if prov.uses or flags & (P.EXPERT | P.BYTE_PRODUCT) else prov

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from auditor.findings import Step
 from auditor.flow import ir
 from auditor.flow.lower import UnparsableError, lower_source
 
@@ -14,10 +15,12 @@ class Sources:
 
     Args:
         texts: path relative to the submission's folder to Python text, packed scripts already unwrapped.
+        quoted: lines of other files that evidence may pass.
     """
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str], quoted: Iterable[Step] = ()) -> None:
         self.texts = texts
+        self._quoted = {(step.file, step.line): step.text for step in quoted}
         self._lowered: dict[str, ir.Module | None] = {}
         self.unparsable: dict[str, str] = {}
 
@@ -46,5 +49,5 @@ class Sources:
         """The text of a line, stripped."""
         module = self._lowered.get(file)
         if module is None or not 0 < line <= len(module.lines):
-            return ""
+            return self._quoted.get((file, line), "")
         return module.lines[line - 1].strip()[:200]

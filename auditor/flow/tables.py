@@ -84,9 +84,19 @@ class Tables(Scores):
                     facts.append(Fact("unnormalised", site, steps))
         return facts
 
+    def rooted(self, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
+        """A power: by the inverse of a number of bytes it is a byte's share of a probability."""
+        return self.shared_out(self.lattice.flagged(prov, P.SPREAD)) if _shares(a, b) else prov
+
+    def shared_out(self, prov: Provenance) -> Provenance:
+        """A byte's share of a token's score is used as a probability."""
+        site = self.lattice.site
+        steps = ((site, "a token's log-probability, spread evenly over its bytes, is used as a byte's probability"),)
+        return self.lattice.change(prov, facts=prov.facts | {Fact("byte-spread", site, steps)})
+
     def divided(self, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
         """What a division shows of both sides."""
-        if a.flags & P.NLL and not a.flags & P.SUMMED and b.flags & P.BYTES and not b.flags & P.SUMMED:
+        if _shares(a, b):
             prov = self.lattice.flagged(prov, P.SPREAD)
         facts = self.ratio_facts(a, b)
         if facts:
@@ -96,3 +106,8 @@ class Tables(Scores):
 
 _FIXED = P.BYTES | P.ARTIFACT
 _COMPUTED = P.VAL | P.TRAIN | P.WEIGHTS | P.NLL | P.PROBABILITY | P.LOG_PROBABILITY
+
+
+def _shares(score: Provenance, count: Provenance) -> bool:
+    """Whether the score of a token meets the number of its bytes."""
+    return bool(score.flags & P.NLL and count.flags & P.BYTES) and not (score.flags | count.flags) & P.SUMMED

@@ -1,8 +1,8 @@
-"""Static analysis of the C and C++ kernels that build hints: may output i depend on token i?"""
+"""Static analysis of C and C++: may a hint depend on the token that it is for, and what becomes of losses?"""
 
 from auditor.kernels.analyse import analyse_kernel
 from auditor.kernels.channels import Channel, channel_state
-from auditor.kernels.facts import FunctionFacts, KernelFacts, Leak
+from auditor.kernels.facts import FunctionFacts, KernelFacts, Leak, Spread
 from auditor.kernels.submitted import SubmittedKernel, kernel_facts
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "FunctionFacts",
     "KernelFacts",
     "Leak",
+    "Spread",
     "SubmittedKernel",
     "analyse_kernel",
     "channel_state",

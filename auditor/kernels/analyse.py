@@ -15,29 +15,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tree_sitter import Node
-
-from auditor.findings import Step
 from auditor.kernels import ir
-from auditor.kernels.cplusplus import to_c
 from auditor.kernels.expressions import BudgetError, Frame, is_position_name, is_token_name
 from auditor.kernels.facts import FunctionFacts, KernelFacts, Leak
 from auditor.kernels.interpret import Interpreter, children, expressions_in
-from auditor.kernels.lower import Lowering, find, parse, text_of
+from auditor.kernels.spreads import spreads
 from auditor.kernels.state import UNBOUNDED, State, Taint, tokens_in
+from auditor.kernels.unit import PREFIX_NAMES, WIDE, Unit, read_unit
 
 _BUDGET = 150_000
-_WIDE = re.compile(r"\b(?:u?int(?:16|32|64)_t|int|long|short|unsigned|[ui](?:16|32|64)|size_t)\b")
-_PREFIX_NAMES = re.compile(r"(?:^|_)(?:inputs?|prev\w*|ctx|context|prefix|past|history|x|xs)_*$")
 _NO_HINT = re.compile(r"(?:^|_)(?:nll|loss|losses|keys?|hash|hashes|buckets?|bytes?|lens?|lengths?|bits|counts?)_*$")
 _SCORES = re.compile(r"(?:^|_)(?:nll|nlls|loss|losses|logp|logprobs?|ptl|logits)_*$")
 _STEM = re.compile(
     r"^(?:out_)?(\w*?)_?(?:top|valid|prob|probs|tokens?|tok|hints?|gate|mask|conf|boost|betas?|score|ids?|best)(?:_\w*)?s?$"
 )
-_CPLUSPLUS = re.compile(
-    r"\b(?:class\s+\w+|std::|static_cast|constexpr|nullptr|auto|template\s*<|extern\s*\"C\"|bool)\b"
-)
-_MACRO_NAMES = frozenset({"preproc_def", "preproc_function_def"})
 
 
 def analyse_kernel(source: str, name: str, *, line_offset: int = 0) -> KernelFacts:
@@ -48,79 +39,12 @@ def analyse_kernel(source: str, name: str, *, line_offset: int = 0) -> KernelFac
         name: the file in evidence.
         line_offset: added to every line, for a literal inside another file.
     """
-    text, references = to_c(source) if _CPLUSPLUS.search(source) else (source, frozenset[int]())
-    root = parse(text.encode("utf-8", "replace"))
-    lowering = Lowering(references, line_offset + 1)
-    unit = _Unit(name, source.split("\n"), line_offset)
-    unit.read(root, lowering)
+    unit = read_unit(source, name, line_offset)
     facts = tuple(fact for function in unit.functions.values() if (fact := _facts(unit, function)) is not None)
-    return KernelFacts(name, facts, tuple(_lost(root, lowering)))
+    return KernelFacts(name, facts, tuple(unit.lost), tuple(spreads(unit)))
 
 
-@dataclass
-class _Unit:
-    """A translation unit."""
-
-    name: str
-    lines: list[str]
-    offset: int
-    functions: dict[str, ir.Function] = field(default_factory=dict)
-    macros: dict[str, ir.Expr] = field(default_factory=dict)
-    tokens: set[str] = field(default_factory=set)
-    """Variables outside functions that hold tokens."""
-    constants: set[str] = field(default_factory=set)
-
-    def read(self, root: Node, lowering: Lowering) -> None:
-        for node in find(root, frozenset({"function_definition", "declaration", "field_declaration"}) | _MACRO_NAMES):
-            if node.type == "function_definition":
-                function = lowering.function(node)
-                if function is not None and function.name:
-                    self.functions[function.name] = function
-            elif node.type in _MACRO_NAMES:
-                self._macro(node, lowering)
-            elif node.type == "declaration":
-                self._variable(node)
-
-    def _variable(self, node: Node) -> None:
-        text = text_of(node)
-        for declarator in node.children_by_field_name("declarator"):
-            name = text_of(next(find(declarator, frozenset({"identifier"})), None))
-            if "const" in text.split("=")[0].split() and "*" not in text.split("=")[0]:
-                self.constants.add(name)
-            if is_token_name(name) and not _PREFIX_NAMES.search(name) and _WIDE.search(text):
-                self.tokens.add(name)
-
-    def _macro(self, node: Node, lowering: Lowering) -> None:
-        name, value = text_of(node.child_by_field_name("name")), text_of(node.child_by_field_name("value"))
-        row = node.start_point.row + lowering.first_line
-        value = value.replace("\\\n", "  ")
-        inner = Lowering(first_line=row)
-        for body in (f"{{ return {value} ; }}", f"{{ {value} ; }}"):
-            unit = parse(f"void f(void) {body.replace(chr(10), ' ')}".encode())
-            if not unit.has_error:
-                break
-        else:
-            return
-        function = inner.function(unit.named_children[0])
-        if function is None:
-            return
-        if node.type == "preproc_def":
-            if len(function.body) == 1 and isinstance(function.body[0], ir.Jump) and function.body[0].value is not None:
-                self.macros[name] = function.body[0].value
-            return
-        parameters = node.child_by_field_name("parameters")
-        names = [text_of(child) for child in parameters.named_children] if parameters is not None else []
-        every = tuple(ir.Parameter(n, "", pointer=False, constant=False, reference=True) for n in names)
-        self.functions[name] = ir.Function(name, every, function.body, row, macro=True)
-
-    def step(self, line: int, why: str) -> Step:
-        """A step of evidence."""
-        at = line - self.offset - 1
-        text = self.lines[at].strip() if 0 <= at < len(self.lines) else ""
-        return Step(self.name, line, text[:200], why)
-
-
-def _facts(unit: _Unit, function: ir.Function) -> FunctionFacts | None:
+def _facts(unit: Unit, function: ir.Function) -> FunctionFacts | None:
     """What one function does; None when it does not walk tokens and write arrays."""
     names = {p.name for p in function.parameters}
     if function.macro or any(_SCORES.search(p.name) and p.pointer for p in function.parameters):
@@ -131,9 +55,9 @@ def _facts(unit: _Unit, function: ir.Function) -> FunctionFacts | None:
         p.name
         for p in pointers
         if p.name not in written
-        and not _PREFIX_NAMES.search(p.name)
+        and not PREFIX_NAMES.search(p.name)
         and not is_position_name(p.name)
-        and (_WIDE.search(p.element) or is_token_name(p.name))
+        and (WIDE.search(p.element) or is_token_name(p.name))
     }
     if any(is_token_name(name) for name in sources):
         sources = {name for name in sources if is_token_name(name)}
@@ -158,7 +82,7 @@ def _facts(unit: _Unit, function: ir.Function) -> FunctionFacts | None:
 class _Walk:
     """One function around one of its loops."""
 
-    unit: _Unit
+    unit: Unit
     function: ir.Function
     loop: ir.Loop
     sources: frozenset[str]
@@ -304,11 +228,3 @@ def _accesses(body: tuple[ir.Stmt, ...]) -> tuple[dict[str, set[str]], dict[str,
 def _shape(expr: ir.Expr) -> str:
     """An expression without its lines."""
     return re.sub(r"line=\d+", "", repr(expr))
-
-
-def _lost(root: Node, lowering: Lowering) -> Iterator[str]:
-    """Code outside any function that the grammar read could not place."""
-    for node in find(root, frozenset({"ERROR", "function_definition"})):
-        text = text_of(node)
-        if node.type == "ERROR" and re.search(r"\b(?:for|while)\b", text) and "[" in text:
-            yield f"line {lowering.line(node)} is not read by a C grammar"

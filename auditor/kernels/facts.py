@@ -48,6 +48,21 @@ class FunctionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """A function that spreads the losses in one of its parameters over bytes, and uses the share as a probability.
+
+    Attributes:
+        function: its name.
+        parameter: position of the array of losses among its parameters.
+        path: from the division to the exponential.
+    """
+
+    function: str
+    parameter: int
+    path: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KernelFacts:
     """One file or literal of C.
 
@@ -55,11 +70,13 @@ class KernelFacts:
         name: the file, as in evidence.
         functions: those that walk tokens and write arrays, in order.
         not_analysable: why the file as a whole could not be read; empty when it was.
+        spreads: functions that would spread losses over bytes if they were given some.
     """
 
     name: str
     functions: tuple[FunctionFacts, ...] = ()
     not_analysable: tuple[str, ...] = ()
+    spreads: tuple[Spread, ...] = ()
 
     @property
     def leaks(self) -> tuple[Leak, ...]:

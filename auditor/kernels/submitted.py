@@ -96,4 +96,5 @@ def _moved(facts: KernelFacts, line: Callable[[int], int]) -> KernelFacts:
     def function(old: FunctionFacts) -> FunctionFacts:
         return replace(old, line=line(old.line), leaks=tuple(leak(found) for found in old.leaks))
 
-    return replace(facts, functions=tuple(function(old) for old in facts.functions))
+    spreads = tuple(replace(old, path=tuple(step(s) for s in old.path)) for old in facts.spreads)
+    return replace(facts, functions=tuple(function(old) for old in facts.functions), spreads=spreads)

@@ -294,3 +294,21 @@ nll = torch.tensor(losses)
 def test_a_product_of_bytes_mixed_with_a_token() -> None:
     facts = analysed(evaluation(BYTES, "CONTEXTS = {}\nPIECES = spm.SentencePieceProcessor(model_file='t.model')\n"))
     assert accusations(facts) == {"byte_spreads"}
+
+
+ROOTS = """
+pieces = [PIECES.id_to_piece(i).encode("utf-8") for i in range(h.vocab)]
+losses = []
+probs = torch.softmax(logits, dim=-1).reshape(-1, h.vocab)
+gold = probs.gather(1, y.reshape(-1, 1)).squeeze(1).tolist()
+for q, token in zip(gold, y.reshape(-1).tolist()):
+    share = max(q, 1e-12) ** (1.0 / EXPONENT)
+    losses.append(-math.log(0.7 * share + 0.3 / 256))
+nll = torch.tensor(losses)
+"""
+
+
+@pytest.mark.parametrize(("exponent", "found"), [("max(len(pieces[token]), 1)", {"byte_spreads"}), ("0.9", set())])
+def test_a_root_of_a_probability_by_the_number_of_bytes(exponent: str, found: set[str]) -> None:
+    before = "PIECES = spm.SentencePieceProcessor(model_file='t.model')\n"
+    assert accusations(analysed(evaluation(ROOTS.replace("EXPONENT", exponent), before))) == found

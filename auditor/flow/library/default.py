@@ -5,7 +5,7 @@ from __future__ import annotations
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow import scaling, uses
 from auditor.flow.library.call import LibraryCall, arrays_in
-from auditor.flow.provenance import Fact, Provenance
+from auditor.flow.provenance import Provenance
 from auditor.flow.values import Array, Const, External, Instance, Top, Union, Value
 
 _REAL = {
@@ -69,9 +69,7 @@ def _computed(call: LibraryCall, prov: Provenance) -> Provenance:
     elif call.name == "bool":
         prov = uses.gate(call.engine.lattice, prov)
     if call.name in {"exp", "exp2", "logaddexp"} and prov.flags & P.SPREAD:
-        site = call.engine.lattice.site
-        steps = ((site, "a token's log-probability, spread evenly over its bytes, is used as a byte's probability"),)
-        prov = call.engine.lattice.change(prov, facts=prov.facts | {Fact("byte-spread", site, steps)})
+        prov = call.engine.shared_out(prov)
     return prov
 
 

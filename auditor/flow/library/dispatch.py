@@ -55,7 +55,7 @@ _METHODS: dict[str, Model] = {
 }
 _CONTAINER_METHODS: dict[str, Model] = {**_METHODS, **containers.METHODS, **text.METHODS}
 _CONSTANTS = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "numpy.pi": math.pi}
-_VIEWS = {"T", "mT", "data", "flat", "real", "H"}
+_VIEWS = {"T", "mT", "data", "flat", "real", "H", "ctypes"}
 _SHAPES = {"shape", "ndim", "dtype", "device", "itemsize", "nbytes", "is_cuda", "requires_grad", "strides"}
 
 
@@ -77,6 +77,8 @@ class Auditing(Interpreter):
                 return self.join_all(
                     [self.call_library(name, a, keywords, v if owner is arg else owner) for v, a in each]
                 )
+        if training.is_compiled(owner):
+            return self.opaque_call(args[1:], keywords, "compiled", name)
         last = name.rpartition(".")[2]
         if owner is None:
             model = _FUNCTIONS.get(name) or (_FUNCTIONS.get(last) if not name.startswith("builtins.") else None)

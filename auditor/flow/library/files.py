@@ -16,6 +16,11 @@ _TRAIN_PATH = re.compile(r"(?<![a-z])train(?![a-z_]*gpt)", re.IGNORECASE)
 _BYTE_PATH = re.compile(r"byte", re.IGNORECASE)
 _EVERY_SHARD = re.compile(r"fineweb\w*\*[\w*]*\.bin$")
 """A pattern of shards that names neither split and so means both."""
+_DUMP = "dump"
+"""A file's arrays in the order in which they were written."""
+_PARTS = 16
+_NAMED = 3
+"""Letters that a file's name needs, to be known where parts of it are unknown."""
 
 
 def path_text(call: LibraryCall, value: Value | None) -> str | None:
@@ -48,8 +53,8 @@ def _open(call: LibraryCall) -> Value:
     engine = call.engine
     handle = Instance(External("file", engine.lattice.none), engine.lattice.none)
     handle.attrs["path"] = call.args[0]
-    text = path_text(call, call.args[0])
-    content = engine.files.get(text) if text is not None else None
+    mode = call.constant(1, "mode")
+    content = None if isinstance(mode, str) and "w" in mode else _stored(call, path_text(call, call.args[0]))
     if content is not None:
         handle.attrs["content"] = content
     return handle
@@ -77,17 +82,73 @@ def tokens_of(call: LibraryCall, text: str | None) -> Value | None:
     return None
 
 
+def _stored(call: LibraryCall, text: str | None) -> Value | None:
+    """What the program has written to a path; ranks and numbers of parts in its name may be unknown."""
+    files = call.engine.files
+    if text is None or text in files:
+        return files.get(text or "")
+    if sum(map(str.isalpha, text.rpartition("/")[2])) < _NAMED:
+        return None
+    found = [dumps for name, dumps in files.items() if _is_dump(dumps) and (_meets(text, name) or _meets(name, text))]
+    return found[-1] if found else None
+
+
+def _meets(pattern: str, text: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("\0"))), text, re.DOTALL) is not None
+
+
+def _is_dump(value: Value) -> bool:
+    return isinstance(value, Seq) and value.kind == _DUMP
+
+
+def _dump(call: LibraryCall) -> Value:
+    """``array.tofile(f)``: one after the other."""
+    engine = call.engine
+    if len(call.args) < 2:
+        return engine.nothing
+    target = call.args[1]
+    before = target.attrs.get("content") if isinstance(target, Instance) else None
+    parts = before.items or [] if isinstance(before, Seq) and _is_dump(before) else []
+    if len(parts) < _PARTS:
+        _keep_file(call, target, Seq([*parts, duplicate(call, call.args[0], {})], None, engine.lattice.none, _DUMP))
+    return engine.nothing
+
+
+def _next_dump(call: LibraryCall, source: Value | None, dumps: Seq) -> Value:
+    """The array that comes next in a file, or any of them."""
+    engine = call.engine
+    parts = dumps.items or []
+    if not isinstance(source, Instance):
+        return engine.join_all(parts)
+    at = source.attrs.get("at")
+    place = at.value if isinstance(at, Const) and isinstance(at.value, int) else 0
+    engine.heap.touch(source)
+    source.attrs["at"] = engine.const(place + 1)
+    return duplicate(call, parts[place] if place < len(parts) else engine.join_all(parts), {})
+
+
+def _moved(call: LibraryCall) -> Value:
+    """``os.replace``: what was in one file is in another."""
+    content = _stored(call, path_text(call, call.arg(0, "src")))
+    target = path_text(call, call.arg(1, "dst"))
+    if content is not None and target is not None:
+        call.engine.files[target] = content
+    return call.engine.nothing
+
+
 def _read_array(call: LibraryCall) -> Value | None:
     """``np.fromfile``, ``np.memmap``, ``np.load``, ``torch.load``."""
     engine = call.engine
     source = call.arg(0, "file", "filename", "f")
+    text = path_text(call, source)
+    stored = _stored(call, text)
+    if stored is None and isinstance(source, Instance):
+        stored = source.attrs.get("content")
+    if isinstance(stored, Seq) and _is_dump(stored):
+        return _next_dump(call, source, stored)
     count = call.constant(2, "count")
     if isinstance(count, int) and 0 < count <= 1024:
         return Top(engine.lattice.none)
-    text = path_text(call, source)
-    stored = engine.files.get(text) if text is not None else None
-    if stored is None and isinstance(source, Instance):
-        stored = source.attrs.get("content")
     if stored is not None:
         return duplicate(call, stored, {})
     found = tokens_of(call, text)
@@ -120,6 +181,11 @@ def _store_file(call: LibraryCall, target: Value, value: Value) -> None:
         kept = duplicate(call, value, {}, engine.lattice.archived)
     else:
         kept = duplicate(call, value, {})
+    _keep_file(call, target, kept)
+
+
+def _keep_file(call: LibraryCall, target: Value, kept: Value) -> None:
+    engine = call.engine
     text = path_text(call, target)
     if text is not None:
         engine.files[text] = kept
@@ -167,6 +233,7 @@ FUNCTIONS: dict[str, Model] = {
     **dict.fromkeys(("glob.glob", "glob", "iglob"), glob_files),
     **dict.fromkeys(("numpy.fromfile", "numpy.memmap", "numpy.load", "torch.load"), _read_array),
     **dict.fromkeys(("torch.save", "numpy.save", "pickle.dump"), _save), "json.dumps": lambda call: None,
+    "tofile": _dump, **dict.fromkeys(("os.replace", "os.rename", "shutil.move", "shutil.copyfile"), _moved),
     "BytesIO": _bytes_io, **dict.fromkeys(("getvalue", "read", "read_bytes"), _read),
     **dict.fromkeys(("write", "write_text", "write_bytes"), _write), "SentencePieceProcessor": _sentencepiece,
 }  # fmt: skip

@@ -195,7 +195,7 @@ def call_layer(call: LibraryCall) -> Value:
         name = layer.cls.name if isinstance(layer.cls, External) else ""
         if name.endswith("CrossEntropyLoss"):
             return Array(engine.lattice.change(prov, flags=prov.flags | P.NLL, tokens=(), reads=()))
-        if name in {"ctypes", "extension"} or "CDLL" in name:
+        if name in {"ctypes", _EXTENSION} or "CDLL" in name:
             return engine.opaque_call(args, call.keywords, "compiled")
     # Which loop iteration chose the tokens is in their regions; of an activation nothing is chosen.
     flags = (prov.flags | P.WEIGHTS) & ~P.HASHED
@@ -347,13 +347,16 @@ def _scale(call: LibraryCall) -> Value | None:
 
 # -- compiled code ---------------------------------------------------------------------------------------------------
 
+_EXTENSION = "extension"
+
 
 def _compiled(call: LibraryCall) -> Value:
-    return Instance(External("extension", call.engine.lattice.none), call.engine.lattice.none)
+    return Instance(External(_EXTENSION, call.engine.lattice.none), call.engine.lattice.none)
 
 
-def _extension_method(call: LibraryCall) -> Value | None:
-    return call.engine.opaque_call(call.args[1:], call.keywords, "compiled")
+def is_compiled(owner: Value | None) -> bool:
+    """Whether a value is a library of compiled code, whose methods are its functions."""
+    return isinstance(owner, Instance) and isinstance(owner.cls, External) and owner.cls.name == _EXTENSION
 
 
 _LAYERS = (
