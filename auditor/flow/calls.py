@@ -219,7 +219,10 @@ class Calls(Attributes):
         known = [s for s in self.spreading if s.function == name and s.parameter < len(args)]
         found = [self._spread(s) for s in known if args[s.parameter].prov.flags & P.NLL]
         flags = prov.flags | P.BITS if found else prov.flags  # compiled code that mixes scores also says in which unit
-        prov = self.lattice.change(prov, flags=flags, tokens=(), reads=(), facts=prov.facts | frozenset(found))
+        # Which tokens an element of what a compiled function writes depends on is not known: only what it read from is.
+        regions = () if name else prov.regions
+        facts = prov.facts | frozenset(found)
+        prov = self.lattice.change(prov, flags=flags, regions=regions, tokens=(), reads=(), facts=facts)
         for value in values:
             if isinstance(value, Array) and not value.role and not value.prov.flags & P.VAL:
                 self.write(value, prov)

@@ -110,3 +110,39 @@ def test_compiled_code_that_spreads_what_it_is_given(parameter: int, found: set[
     facts = analyse_program({"train_gpt.py": text}, "train_gpt.py", native=[Spread("score", parameter, path)])
     assert accusations(facts) == found
     assert [step.text for e in facts.byte_spreads for step in e.path[1:3]] == [s.text for s in path if found]
+
+
+HINTED = """
+import ctypes
+
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    lib = ctypes.CDLL("./libhints.so")
+    tokens = np.ascontiguousarray(val.numpy().astype(np.uint16)[1:])
+    hints = np.zeros((tokens.size, 2), dtype=np.int64)
+    fires = np.zeros((tokens.size, 2), dtype=np.uint8)
+    lib.build(tokens.ctypes.data_as(ctypes.c_void_p), tokens.size, hints.ctypes.data_as(ctypes.c_void_p),
+              fires.ctypes.data_as(ctypes.c_void_p))
+    hints[~(fires.astype(bool))] = -1
+    best = torch.from_numpy(hints.max(axis=1))
+    opt = torch.optim.SGD(model.parameters(), lr=0.005)
+    loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for ws in range(0, val.numel() - 1, h.seq_len):
+        part = val[ws : ws + h.seq_len + 1].to(torch.int64)
+        y, hint = part[1:], best[ws : ws + h.seq_len]
+        lp = F.log_softmax(model.logits(part[:-1][None])[0].float(), dim=-1)
+        at_hint = lp.gather(1, hint.clamp(min=0)[:, None]).squeeze(1).exp()
+        lift = 1.5 * (hint >= 0)
+        nll = -(lp.gather(1, y[:, None]).squeeze(1) + lift * (hint == y) - torch.log1p(at_hint * (torch.exp(lift) - 1)))
+        loss_sum += nll.detach().sum()
+        count += y.numel()
+        byte_sum += table[y].sum()
+        nll.mean().backward()
+        opt.step()
+    report("final", loss_sum, count, byte_sum)
+"""
+
+
+def test_hints_that_compiled_code_builds_from_the_stream_are_no_table() -> None:
+    assert not accusations(analysed(program(HINTED)))
