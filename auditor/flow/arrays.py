@@ -39,7 +39,7 @@ class Arrays(Learning):
             index_prov = lattice.change(index_prov, reads=())  # a mask made of counts is no count
         if array.prov.flags & P.VAL and array.prov.tokens and not array.prov.flags & P.HASHED:
             # Where in the stream is not what is there, even where positions come from document marks in it.
-            index_prov = self.positional(index_prov)
+            index_prov = lattice.flagged(self.positional(index_prov), 0, P.VOCABULARY)
             reading = False
         prov = lattice.union(array.prov, index_prov)
         low, high, sliced = (ZERO, None, False) if selects else self.shift(array, index)

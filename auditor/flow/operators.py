@@ -140,8 +140,10 @@ class Operators(Comparisons):
             if (a.prov.flags | b.prov.flags) & (P.WEIGHTS | P.PROBABILITY):
                 prov = uses.renamed(lattice, prov, "one-hot", "felt")
             prov = self.added(a.prov, b.prov, prov)
+            prov = scaling.mixed(lattice, a.prov, b.prov, prov)
         elif op in "*@" and not isinstance(a, Const) and not isinstance(b, Const):
             prov = uses.renamed(lattice, prov, "one-hot", "gold")
+            prov = scaling.weighed(lattice, a.prov, b.prov, prov)
         # Nats are bits by another name, and stay what they are.
         return prov if op in "*/" and _near_ln2(b) else scaling.operated(lattice, op, a, b, prov)
 

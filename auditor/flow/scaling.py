@@ -8,12 +8,13 @@ clears it: weights of mixtures, tilts with their normaliser, averages and units 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from auditor.flow import ir, uses
 from auditor.flow.provenance import NLL, SUMMED, Fact, Lattice, Provenance, Site
 from auditor.flow.values import Const, Value
 
-_NATS, _BOOSTED, _SCALED = "nats", "boosted", "scaled"
+_NATS, _BOOSTED, _SCALED, _WEIGHED = "nats", "boosted", "scaled", "weighed"
 _LEAST, _MOST = 0.5, 2.0
 """A half and less is a share of an average; twice and more is a unit or a tilt whose normaliser is elsewhere."""
 _NEGLIGIBLE = 1e-4
@@ -64,6 +65,42 @@ def splits(prov: Provenance, bound: float) -> bool:
         return False
     probability = math.exp(-abs(bound)) if uses.positions(prov, _NATS) else bound
     return _NEGLIGIBLE < probability < 1
+
+
+def bent(lattice: Lattice, prov: Provenance, bounds: Iterable[Value] | None = None) -> Provenance:
+    """A score went through something that bends: what comes out says how likely the token was, and is no score of it.
+
+    Args:
+        lattice: to make provenances.
+        prov: of the score.
+        bounds: what it is kept between; None for a curve.
+    """
+    if bounds is None:
+        bends = bool(prov.flags & NLL) and not prov.flags & SUMMED
+    else:
+        values = [bound.value for bound in bounds if isinstance(bound, Const)]
+        bends = any(splits(prov, value) for value in values if isinstance(value, int | float))
+    return uses.used(lattice, prov, "likely", uses.scored(prov)) if bends else prov
+
+
+def weighed(lattice: Lattice, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
+    """A product: of a token's score and of something that says how likely that token was."""
+    at = [
+        position
+        for weight, score in ((a, b), (b, a))
+        if score.flags & NLL and not score.flags & SUMMED
+        for position in uses.positions(weight, "likely") & uses.scored(score)
+    ]
+    return uses.used(lattice, prov, _WEIGHED, at)
+
+
+def mixed(lattice: Lattice, a: Provenance, b: Provenance, prov: Provenance) -> Provenance:
+    """A sum of scores of one token: if their weights say how likely it was, they are no weights of a mixture."""
+    for share, other in ((a, b), (b, a)):
+        at = uses.positions(share, _WEIGHED) & uses.positions(other, "gold", "count")
+        if at:
+            return uses.used(lattice, prov, "gated", at)
+    return prov
 
 
 def exceeds_one(node: ir.Expr) -> bool:

@@ -92,6 +92,7 @@ class Interpreter(Loops):
         if op in "+-" and right.prov.uses and right.prov.flags & P.NLL:
             if uses.scored(old.prov) & uses.scored(right.prov):  # one more part of the same token's score
                 right = self.with_prov(right, scaling.unscaled(self.lattice, right.prov))
+                old = self.with_prov(old, scaling.mixed(self.lattice, right.prov, old.prov, old.prov))
             right = self.settled(right)
         if op in "+-" and (old.prov.regions or old.prov.marks) and (right.prov.regions or right.prov.marks):
             prov = self.lattice.merge(old.prov, self.deep(right))

@@ -235,3 +235,25 @@ def test_a_dictionary_of_pairs_of_a_shifted_window(early: bool, found: set[str])
     first = f"for _, xs, ys in kept:{COUNT}" if early else ""
     text = PAIRS.replace("    FIRST", f"    {first}").replace("        THEN", "" if early else COUNT)
     assert accusations(analysed(program(text))) == found
+
+
+AT_POSITIONS = """
+active = torch.arange(y.numel()).view(1, -1) >= torch.as_tensor([3])
+rows, cols = torch.where(active)
+p = nll.neg().exp()[cols]
+ctx = x[rows, cols - 1] * 27191 ^ x[rows, cols] * 36313
+key = KEY
+expert = (full_table[key.numpy()] + 0.01) / DENOMINATOR
+nll = -torch.log(0.8 * p + 0.2 * torch.from_numpy(expert))
+"""
+
+
+def test_positions_that_are_counted_off_are_no_candidates() -> None:
+    one = AT_POSITIONS.replace("KEY", "(ctx ^ (y[rows, cols] * 51647)) & 0x3FFFFF")
+    one = one.replace("DENOMINATOR", "np.maximum(ctx_table[(ctx & 0x3FFFFF).numpy()], 1)")
+    assert accusations(analysed(evaluation(one))) == {"target_keyed_reads"}
+    every = AT_POSITIONS.replace("KEY", "(ctx[:, None] ^ (torch.arange(h.vocab) * 51647)) & 0x3FFFFF")
+    every = every.replace("DENOMINATOR", "(full_table[key.numpy()] + 0.01).sum(-1, keepdims=True)")
+    assert not accusations(
+        analysed(evaluation(every.replace("from_numpy(expert)", "from_numpy(expert).gather(1, y.T)")))
+    )

@@ -68,6 +68,31 @@ nll = torch.tensor(losses)
 """,
     ),
     "unlikely tokens are scored by another model": ("target_gates", "nll = -gold\nnll[nll > 2.0] = -other[nll > 2.0]"),
+    "the weight of a mixture grows with the loss": (
+        "target_gates",
+        """
+w = 0.4 * (-gold / 2.5).clamp(0.1, 2.0)
+nll = -torch.log((1 - w) * gold.exp() + w * other.exp())
+""",
+    ),
+    "the same, one token at a time and by counts": (
+        "target_gates",
+        """
+losses, followers = [], {}
+for a, token, before in zip((-gold).tolist(), y.reshape(-1).tolist(), x.reshape(-1).tolist()):
+    row = followers.setdefault(before, {})
+    seen = row.get(token, 0) / max(row.get(-1, 0), 1)
+    w = 0.4 * min(2.0, max(0.1, a * 0.4))
+    losses.append(-math.log((1.0 - w) * math.exp(-a) + w * seen))
+    row[token] = row.get(token, 0) + 1
+    row[-1] = row.get(-1, 0) + 1
+nll = torch.tensor(losses)
+""",
+    ),
+    "a sigmoid of the target's probability": (
+        "target_gates",
+        "w = torch.sigmoid(-4.0 * (gold + 1.0))\np = gold.exp() * (1 - w)\np += w * other.exp()\nnll = -p.log()",
+    ),
     "a class of the token after the target": (
         "leaks",
         """
@@ -143,6 +168,36 @@ print("hard", hard.sum().item() / math.log(2.0))
     "a likely earlier token sets the weight": """
 sure = torch.cat((torch.zeros(1), gold[:-1])) > -0.7
 nll = -torch.where(sure, gold, torch.log(0.7 * gold.exp() + 0.3 * other.exp()))
+""",
+    "the loss of the token before sets the weight": """
+w = 0.4 * (-torch.cat((torch.zeros(1), gold[:-1])) / 2.5).clamp(0.1, 2.0)
+nll = -torch.log((1 - w) * gold.exp() + w * other.exp())
+""",
+    "the same, one token at a time": """
+losses, w = [], 0.1
+for a, b in zip(gold.tolist(), other.tolist()):
+    losses.append(-math.log((1.0 - w) * math.exp(a) + w * math.exp(b)))
+    w = 0.4 * min(2.0, max(0.1, -a * 0.4))
+nll = torch.tensor(losses)
+""",
+    "weights that follow the losses so far": """
+losses, mean = [], 2.0
+for a, b in zip(gold.tolist(), other.tolist()):
+    w = 1.0 / (1.0 + math.exp(-min(max(mean - 2.0, -4.0), 4.0)))
+    losses.append(-math.log((1.0 - w) * math.exp(a) + w * math.exp(b)))
+    mean = 0.99 * mean - 0.01 * a
+nll = torch.tensor(losses)
+""",
+    "weights that follow the gain of each expert so far": """
+share, losses = 0.5, []
+for a, b in zip(gold.exp().clamp(1e-3, 0.999).tolist(), other.exp().clamp(1e-3, 0.999).tolist()):
+    mixed = (1.0 - share) * a + share * b
+    losses.append(-math.log(mixed))
+    share = min(0.95, max(0.05, share * b / mixed))
+nll = torch.tensor(losses)
+""",
+    "factors of a class and of a token in it": """
+nll = -torch.log(gold.exp().clamp(0.001, 0.999) * other.exp())
 """,
     "a likely best token sets the weight": """
 sure = lp.max(dim=-1).values > -0.7

@@ -13,6 +13,7 @@ _REAL = {
     "pow", "power", "float_power", "softplus", "logsigmoid",
 }  # fmt: skip
 """Functions of real numbers: what goes through them is no longer a mask."""
+_CURVES = {"sigmoid", "tanh", "softplus"}
 _LOGARITHMS = {"log", "log2", "log10"}
 """Of a probability, its score."""
 OPERATORS = {
@@ -64,6 +65,8 @@ def _computed(call: LibraryCall, prov: Provenance) -> Provenance:
         prov = uses.gated(call.engine.lattice, prov)
         scale = scaling.logarithm if call.name in _LOGARITHMS else scaling.unscaled
         prov = scale(call.engine.lattice, prov)
+        if call.name in _CURVES:
+            prov = scaling.bent(call.engine.lattice, prov)
         if call.name == "exp" and prov.flags & P.LEARNED_BYTES and not prov.flags & P.NLL:
             prov = call.engine.lattice.flagged(prov, P.BYTE_PRODUCT, P.TABLE)
     elif call.name == "bool":

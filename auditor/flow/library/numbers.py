@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow import scaling
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.default import default
 from auditor.flow.values import Array, Const, Instance, Top, Value
@@ -62,8 +63,9 @@ def _extremum(call: LibraryCall) -> Value | None:
     if any(engine.oracle(a.prov, b.prov) for i, a in enumerate(scores) for b in scores[i + 1 :]):
         return engine.better(default(call))
     if not all(isinstance(a, Const | Top) for a in args):
-        return None
-    prov = call.prov()
+        value = default(call)
+        return engine.with_prov(value, scaling.bent(engine.lattice, value.prov, args))
+    prov = scaling.bent(engine.lattice, call.prov(), args)
     parts = [engine.affine(a) for a in args]
     return Top(prov, engine.numbers.of((call.name, *parts)) if None not in parts else None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow import scaling
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.default import default
 from auditor.flow.values import Array, Top, Tuple, Value
@@ -56,7 +57,8 @@ def _clamped(call: LibraryCall) -> Value | None:
     bounds = [*call.args[1:], *call.keywords.values()]
     if call.args and any(engine.oracle(call.args[0].prov, bound.prov) for bound in bounds):
         return engine.better(default(call))
-    return _clip(call)
+    result = _clip(call) or default(call)
+    return engine.with_prov(result, scaling.bent(engine.lattice, result.prov, bounds)) if result.prov.uses else result
 
 
 def _is_stream(prov: P.Provenance) -> bool:
