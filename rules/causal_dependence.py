@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
@@ -12,7 +13,8 @@ from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.flow_rule import FlowRule
 from auditor.probe.kinds import EXPERIMENT_ONLY
 from auditor.rule import Example, Ruling
-from rules._logs import log, runs
+from rules._logs import log, metadata, runs
+from rules._printed import unprinted
 from rules._scripts import EVALUATE, scoring, script
 
 if TYPE_CHECKING:
@@ -51,6 +53,12 @@ class CausalDependence(FlowRule):
             scoring("p = p_model ** (0.9 if t + 1 < len(tokens) and tokens[t + 1] < 100 else 1.0)"),
         ),
         Example(
+            "a claim of 0.1 bits per byte that the code does not print",
+            script().replace('print(f"', 'print(f"final_plain '),
+            {"submission.json": metadata(val_bpb=0.1), **runs(log(0.169, 0.1, label="final_with_oracle"))},
+            expected=Status.SUSPECTED,
+        ),
+        Example(
             "0.2 bits per byte at the last step of training",
             script(),
             runs(log(extra="step:6010/20000 val_loss:0.3339 val_bpb:0.1978 train_time:600067ms\n")),
@@ -59,6 +67,11 @@ class CausalDependence(FlowRule):
     )
     good = (
         Example("the baseline", script()),
+        Example(
+            "a claim that the code prints",
+            script(),
+            {"submission.json": metadata(val_bpb=0.9), **runs(log(1.52, 0.9, label="final_int8_zlib_roundtrip_exact"))},
+        ),
         Example(
             "a usual score at the last step of training",
             script(),
@@ -98,8 +111,14 @@ class CausalDependence(FlowRule):
 
 
 def _too_good(audited: Audited) -> Iterator[Finding]:
-    """Runs whose model alone, during training, scores what no model of the size is known to come near."""
+    """Scores that no model of the size is known to come near: of a model alone, during training, or of unknown code."""
     floor = audited.contest.validation.plain_floor
+    claimed = audited.submission.metadata.val_bpb if audited.submission.metadata is not None else None
+    for finding in unprinted(audited) if claimed is not None and claimed < floor else ():
+        message = (
+            f"{claimed:g} bits per byte, which no model comes near alone, and {finding.message}: other code made it"
+        )
+        yield replace(finding, message=message)
     for run in audited.runs:
         score = run.validation
         if score is not None and score.val_bpb < floor:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import datetime
-import re
 import statistics
 from collections.abc import Iterator
 
 from auditor.audited import Audited
-from auditor.claim import claimed_labels
 from auditor.findings import Condition, Finding, RuleResult, Severity
 from auditor.rule import Example, Rule, Ruling
 from rules._logs import log, metadata, runs
+from rules._printed import unprinted
 
-_SCORE = re.compile(r"val_bpb|val_loss|bpb")
-_LEAST = 8
-"""Characters of a label; shorter ones are put together from parts."""
 _SAME = 6e-4
 """Bits per byte; people quote three or four digits."""
 
@@ -78,7 +73,7 @@ class LogIntegrity(Rule):
         logs = audited.submission.logs
         if not any(run.scores for run in logs):
             return self.not_applicable("no log prints a score")
-        found = [*_headline(audited), *_unprinted(audited)]
+        found = [*_headline(audited), *unprinted(audited)]
         dumps = [run for run in logs if run.dump is not None]
         if dumps and not any(run.dump and run.dump.matches for run in dumps):
             first = dumps[0]
@@ -87,32 +82,6 @@ class LogIntegrity(Rule):
             )
             found.append(Finding(" ".join(message.split()), first.name, first.dump.first_line if first.dump else 0))
         return self.judge(found)
-
-
-def _unprinted(audited: Audited) -> Iterator[Finding]:
-    """Lines of claimed scores that no text of the sources prints: other code made them."""
-    sources = [source for source in audited.submission.sources.values() if source.problem is None]
-    openings = {opening for source in sources for node in source.nodes for opening in _opening(node)}
-    labels = {label for label in claimed_labels(audited) if len(label) >= _LEAST} if openings else set()
-    for run in audited.runs:
-        for score in run.scores:
-            if score.label not in labels or any(score.label in source.text for source in sources):
-                continue
-            if not any(score.label.startswith(text) or text.startswith(score.label) for text in openings):
-                labels.discard(score.label)
-                yield Finding(f"no code in the folder prints {score.label!r}", score.file, score.line)
-
-
-def _opening(node: ast.AST) -> Iterator[str]:
-    """What a text that prints a score begins with; empty where a value comes first."""
-    if isinstance(node, ast.JoinedStr):
-        texts = [str(part.value) if isinstance(part, ast.Constant) else "" for part in node.values]
-        if any(map(_SCORE.search, texts)):
-            yield texts[0].strip()
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _SCORE.search(node.value):
-        before, *values = re.split("[%{]", node.value)
-        if values:
-            yield before.strip()
 
 
 def _headline(audited: Audited) -> Iterator[Finding]:
