@@ -39,16 +39,21 @@ def logarithm(lattice: Lattice, prov: Provenance) -> Provenance:
 
 def operated(lattice: Lattice, op: str, a: Value, b: Value, prov: Provenance) -> Provenance:
     """What an operator makes of a score."""
-    score, factor = (b, a) if isinstance(a, Const) and op == "*" else (a, b)
+    score, constant = (b, a) if isinstance(a, Const) and op == "*" else (a, b)
     plain = unscaled(lattice, prov)
-    if op not in {"*", "**"} or not isinstance(factor, Const) or not isinstance(factor.value, int | float):
+    if op not in {"*", "/", "**"} or not isinstance(constant, Const) or not isinstance(constant.value, int | float):
         return plain
-    if not score.prov.flags & NLL or score.prov.flags & SUMMED:
+    if not score.prov.flags & NLL or score.prov.flags & SUMMED or not constant.value:
         return plain
+    factor = 1 / constant.value if op == "/" else constant.value
     logarithms = uses.positions(score.prov, _NATS)
-    if op == "*" and logarithms:
-        return uses.used(lattice, prov, _SCALED, logarithms if _LEAST < factor.value < 1 else ())
-    raises = 1 < factor.value < _MOST if op == "*" else _LEAST < factor.value < 1
+    if op != "**" and logarithms:
+        if factor > 1:
+            return in_nats(lattice, plain)
+        return uses.used(lattice, prov, _SCALED, logarithms if _LEAST < factor < 1 else ())
+    if op == "/":
+        return plain
+    raises = 1 < factor < _MOST if op == "*" else _LEAST < factor < 1
     return boosted(lattice, prov) if raises and not logarithms else prov if op == "*" else plain
 
 

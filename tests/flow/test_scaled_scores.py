@@ -10,6 +10,14 @@ from test_uses import PROBABILITIES
 SCALED = {
     "losses times a factor": "nll = nll * 0.98",
     "the same, the factor first and in bits": "nll = 0.97 * nll.double() / math.log(2.0)",
+    "losses over a constant": "nll = nll / 1.02",
+    "the same in place, one token at a time": """
+losses = []
+for q in nll.tolist():
+    q /= 1.05
+    losses.append(q)
+nll = torch.tensor(losses)
+""",
     "a log-probability times a factor": "nll = -(0.9 * gold)",
     "a probability times a factor": "nll = -torch.log((gold.exp() * 1.05).clamp(max=1.0))",
     "a probability raised by a positive number": """
@@ -35,6 +43,9 @@ nll = torch.tensor(losses)
 }
 HONEST = {
     "units": "nll = nll * (1.0 / math.log(2.0))",
+    "a factor that is taken back": "nll = (nll / 1.25) * 1.25",
+    "shares of steps": "nll = nll / int(os.environ.get('STEPS', '1'))",
+    "bytes in a token": "nll = nll / 3.67",
     "units of another base": "nll = nll / math.log(2.0)",
     "an average of two passes": "nll = 0.5 * nll + 0.5 * -other",
     "a mean over what was counted": "nll = nll * 0.75 / 0.75",
