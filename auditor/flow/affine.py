@@ -75,9 +75,27 @@ class Numbering:
             self._keys[symbol] = key
         return Affine(0, ((symbol, 1),))
 
-    def element(self, of: Affine, ordinal: int) -> Affine:
-        """The element of a list of integers that the iteration ``ordinal`` of a loop sees."""
-        return self.of(("element", of, ordinal))
+    def element(self, of: Affine, seen: Hashable) -> Affine:
+        """The element of a list of integers that one iteration of a loop sees, given as ``seen``.
+
+        Of lists that are the same but for a constant, one iteration sees elements that are apart by that constant.
+        """
+        return self.of(("element", Affine(0, of.terms), seen)).plus(Affine(of.const)) or self.fresh()
+
+    def counted(self, index: Affine) -> tuple[Hashable, int] | None:
+        """Of what ``enumerate`` counts from 0, and a constant: the loop's iteration that sees it, and the constant."""
+        key = self._keys.get(index.terms[0][0]) if len(index.terms) == 1 and index.terms[0][1] == 1 else None
+        if not (isinstance(key, tuple) and key[0] == "element" and isinstance(key[1], Affine)):
+            return None
+        of = self._keys.get(key[1].terms[0][0]) if len(key[1].terms) == 1 else None
+        return (key[2], index.const) if isinstance(of, tuple) and of[0] == "enumerate" else None
+
+    def at(self, position: Affine, index: Affine) -> Affine | None:
+        """The position ``index`` elements after another; of what a loop counts, that which it sees itself."""
+        counted = self.counted(index)
+        if counted is None:
+            return position.plus(index)
+        return self.element(position, counted[0]).plus(Affine(counted[1]))
 
     def either(self, a: Affine, b: Affine, zero: Affine | None = None) -> Affine:
         """One of two integers; where ``zero`` is given, ``a`` exactly when that is 0."""

@@ -98,8 +98,14 @@ class Arrays(Learning):
             return index.ndim
         if isinstance(index, Slice):
             return array.ndim
-        if array.ndim is None or isinstance(index, Tuple):
+        if array.ndim is None:
             return None
+        if isinstance(index, Tuple):
+            plain = all(
+                isinstance(i, Slice | Top) or (isinstance(i, Const) and type(i.value) is int) for i in index.items
+            )
+            left = array.ndim - sum(not isinstance(i, Slice) for i in index.items)
+            return left if plain and left > 0 else None
         return max(array.ndim - 1, 1)
 
     def _column(self, array: Array, first: tuple[Token, ...], index: Tuple) -> Array:
@@ -123,7 +129,7 @@ class Arrays(Learning):
         def move(position: Affine) -> Affine:
             if low is None:
                 return self.numbers.of(("at", position, index))
-            return position.plus(low) or self.numbers.of(("at", position, low))
+            return self.numbers.at(position, low) or self.numbers.of(("at", position, low))
 
         return uses.moved(prov.uses, move)
 
@@ -136,7 +142,7 @@ class Arrays(Learning):
             if low is None:
                 position = self.numbers.of(("at", token.position, index))
             else:
-                position = token.position.plus(low) or self.numbers.of(("at", token.position, low))
+                position = self.numbers.at(token.position, low) or self.numbers.of(("at", token.position, low))
             moved.add(Token(position, token.reduced, site if prov.flags & P.STREAM else token.site))
         return frozenset(moved)
 

@@ -27,10 +27,10 @@ class Comprehensions(Operators):
         owner = object()
         opened: list[Iteration] = []
 
-        def any_element(element: Value) -> Value:
+        def any_element(element: Value, depth: int) -> Value:
             iteration = Iteration(owner)
             opened.append(iteration)
-            return self.refine(element, frozenset((iteration,)), 0)
+            return self.refine(element, frozenset((iteration,)), -1 - depth)
 
         def run(depth: int) -> bool:
             """Bind the clauses from ``depth`` on; whether the number of elements stays known."""
@@ -44,7 +44,7 @@ class Comprehensions(Operators):
             items = self.known_items(iterable)
             exact = items is not None and len(items) <= 24
             if items is None or not exact:
-                items = [any_element(self.elements(iterable))]
+                items = [any_element(self.elements(iterable), depth)]
             for position, item in enumerate(items):
                 self.store(target, item)
                 truths = [self.truth(self.eval(condition)) for condition in conditions]
@@ -54,7 +54,7 @@ class Comprehensions(Operators):
                 exact = run(depth + 1) and exact
                 if exact and not position and _stack_of_layers(items, collected):
                     collected.clear()
-                    self.store(target, any_element(Top(item.prov, self.numbers.fresh())))
+                    self.store(target, any_element(Top(item.prov, self.numbers.fresh()), depth))
                     run(depth + 1)
                     return False
             return exact

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow import uses
+from auditor.flow.affine import Affine
 from auditor.flow.arrays import Arrays
 from auditor.flow.provenance import Provenance
-from auditor.flow.values import Array, Const, Dict, Instance, Seq, Slice, Top, Tuple, Union, Value, is_none
+from auditor.flow.values import FLAT, Array, Const, Dict, Instance, Seq, Slice, Top, Tuple, Union, Value, is_none
 
 
 class Elements(Arrays):
@@ -68,15 +70,37 @@ class Elements(Arrays):
                 part = items[lower:upper]
                 return Tuple(tuple(part), owner.prov) if isinstance(owner, Tuple) else Seq(part, None, owner.prov)
             element = self.elements(owner) if items is None or items else None
+            flat = isinstance(owner, Seq) and owner.kind == FLAT
+            if element is not None and flat:
+                element = self._at(element, index.lower or self.const(0))
             if element is not None and index.prov.deps:
                 element = self.depending(element, index.prov)
-            return Seq(None, element, owner.prov)
+            return Seq(None, element, owner.prov, FLAT if flat else "list")
         element = self.elements(owner)
+        if isinstance(owner, Seq) and owner.kind == FLAT:
+            element = self._at(element, index)
         if index.prov.flags & P.HASHED and isinstance(element, Const | Top):
             return Top(
                 self.read_table(owner, index, self.lattice.union(element.prov, index.prov)), self.numbers.fresh()
             )
         return self.depending(element, index.prov) if index.prov.deps else element
+
+    def _at(self, first: Value, index: Value) -> Value:
+        """The element of a list at an index, by the one that stands for its first."""
+        if not isinstance(first, Top):
+            return first
+        at = self.affine(index)
+        if at is not None and not at.terms and at.const < 0:
+            at = None  # counted from an end whose place is not known
+
+        def move(position: Affine) -> Affine:
+            moved = self.numbers.at(position, at) if at is not None else None
+            return moved or self.numbers.of(("at", position, index))
+
+        prov = first.prov
+        tokens = [token._replace(position=move(token.position)) for token in prov.tokens]
+        prov = self.lattice.change(prov, tokens=frozenset(tokens), uses=uses.moved(prov.uses, move))
+        return Top(prov, move(first.affine) if first.affine is not None else None)
 
     def depending(self, element: Value, prov: Provenance) -> Value:
         """An element chosen by an index: other iterations choose other elements."""

@@ -211,7 +211,7 @@ class Engine:
         """An element as one loop iteration sees it: different iterations see different data."""
         lattice = self.lattice
         if isinstance(value, Top):
-            affine = self.numbers.element(value.affine, ordinal) if value.affine else None
+            affine = self._seen(value.affine, ordinal) if value.affine else None
             return Top(self._refined(value.prov, iterations, ordinal), affine, value.text)
         if isinstance(value, Tuple):
             items = tuple(self.refine(item, iterations, ordinal) for item in value.items)
@@ -219,7 +219,7 @@ class Engine:
         if isinstance(value, Array):
             if value.role:
                 return value
-            start = self.numbers.element(value.start, ordinal) if value.start else None
+            start = self._seen(value.start, ordinal) if value.start else None
             view = Array(self._refined(value.prov, iterations, ordinal), start, value.ndim, value, value.role)
             view.span = value.span
             return view
@@ -229,9 +229,13 @@ class Engine:
 
     def _refined(self, prov: Provenance, iterations: Deps, ordinal: int) -> Provenance:
         regions = frozenset(self._later(r, iterations) for r in prov.regions)
-        tokens = frozenset(Token(self.numbers.element(t.position, ordinal), t.reduced, t.site) for t in prov.tokens)
-        of = moved(prov.uses, lambda position: self.numbers.element(position, ordinal))
+        tokens = frozenset(Token(self._seen(t.position, ordinal), t.reduced, t.site) for t in prov.tokens)
+        of = moved(prov.uses, lambda position: self._seen(position, ordinal))
         return self.lattice.change(prov, deps=prov.deps | iterations, regions=regions, tokens=tokens, uses=of)
+
+    def _seen(self, of: Affine, ordinal: int) -> Affine:
+        """An element that a loop sees, which a loop inside it does not."""
+        return self.numbers.element(of, (len(self.loops), ordinal))
 
     @staticmethod
     def _later(region: Region, iterations: Deps) -> Region:

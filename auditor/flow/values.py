@@ -182,6 +182,10 @@ class Array(Obj):
         self.prov, self.start, self.role, self.span = state
 
 
+FLAT = "flat"
+"""The kind of a list that an array of one axis was made into."""
+
+
 class Seq(Obj):
     """A list, set, deque or iterator: ``items`` while they are few and known, else the summary ``element``.
 

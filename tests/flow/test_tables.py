@@ -254,6 +254,7 @@ def test_positions_that_are_counted_off_are_no_candidates() -> None:
     assert accusations(analysed(evaluation(one))) == {"target_keyed_reads"}
     every = AT_POSITIONS.replace("KEY", "(ctx[:, None] ^ (torch.arange(h.vocab) * 51647)) & 0x3FFFFF")
     every = every.replace("DENOMINATOR", "(full_table[key.numpy()] + 0.01).sum(-1, keepdims=True)")
-    assert not accusations(
-        analysed(evaluation(every.replace("from_numpy(expert)", "from_numpy(expert).gather(1, y.T)")))
-    )
+    every = every.replace("from_numpy(expert)", "from_numpy(expert).gather(1, y.T)")
+    assert not accusations(analysed(evaluation(every)))
+    named = every.replace("arange(h.vocab)", "arange(end=h.vocab)").replace("arange(y", "arange(start=0, end=y")
+    assert not accusations(analysed(evaluation(named)))

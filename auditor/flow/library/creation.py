@@ -70,13 +70,16 @@ def _buffer(call: LibraryCall) -> Value:
 
 def _arange(call: LibraryCall) -> Value:
     engine = call.engine
-    start = call.args[0] if len(call.args) > 1 else engine.const(0)
+    end = call.keywords.get("end", call.keywords.get("stop"))
+    bounds = [*call.args[:2], *([end] if end is not None else [])]
+    first = call.keywords.get("start", engine.const(0))
+    start, stop = (bounds[0], bounds[1]) if len(bounds) > 1 else (first, bounds[0] if bounds else engine.top())
     prov = call.prov()
     result = Array(prov, engine.affine(start), 1)
-    stop = call.args[-1] if len(call.args) <= 2 else call.args[1]
     few = isinstance(stop, Const) and isinstance(stop.value, int) and stop.value < 256
     # The vocabulary is as large in every iteration; what counts to the loop's own number is a context.
-    if len(call.args) == 1 and not few and not (stop.prov.deps and not stop.prov.flags):
+    whole = len(bounds) == 1 and "start" not in call.keywords
+    if whole and not few and not (stop.prov.deps and not stop.prov.flags):
         result.prov = engine.lattice.flagged(prov, P.VOCABULARY)
     return result
 

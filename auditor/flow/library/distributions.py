@@ -24,6 +24,7 @@ def _cross_entropy(call: LibraryCall) -> Value | None:
     none = call.constant(99, "reduction") == "none"
     flags = (prov.flags | P.NLL | (0 if none else P.SUMMED)) & ~(P.PROBABILITY | P.LOG_PROBABILITY)
     result = Array(engine.lattice.change(prov, flags=flags, tokens=(), reads=()))
+    result.ndim = target.ndim if none and isinstance(target, Array) else None
     return result if none else _reduced(call, result)
 
 
@@ -57,6 +58,7 @@ def gold(call: LibraryCall, source: Value, index: Value) -> Value:
         prov = engine.picked(scaling.unscaled(engine.lattice, prov), engine.deep(index))
     result = Array(engine.lattice.change(prov, flags=flags, tokens=()))
     result.span = source.span if isinstance(source, Array) else None
+    result.ndim = index.ndim if isinstance(index, Array) else None
     return result
 
 

@@ -9,7 +9,7 @@ from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.creation import from_data
 from auditor.flow.library.default import default
 from auditor.flow.provenance import Provenance
-from auditor.flow.values import Array, Const, Instance, Seq, Top, Tuple, Union, Value
+from auditor.flow.values import FLAT, Array, Const, Instance, Seq, Top, Tuple, Union, Value
 
 _VIEWS = {
     "view", "reshape", "transpose", "permute", "flatten", "squeeze", "unsqueeze", "expand", "ravel", "contiguous",
@@ -37,6 +37,8 @@ def _view(call: LibraryCall) -> Value | None:
             ndim = 1
         elif call.name == "unsqueeze" and ndim is not None:
             ndim += 1
+        elif call.name == "squeeze" and len(call.args) == 2 and ndim is not None and ndim > 1:
+            ndim -= 1
         elif call.name in {"squeeze", "expand"}:
             ndim = None
         view = Array(value.prov, value.start, ndim, value, value.role, value.rows)
@@ -88,7 +90,12 @@ def _item(call: LibraryCall) -> Value:
 
 def _tolist(call: LibraryCall) -> Value:
     engine = call.engine
-    return Seq(None, engine.elements(call.args[0]), engine.lattice.none)
+    value = call.args[0]
+    element = engine.elements(value)
+    if isinstance(value, Array) and value.ndim == 1:
+        scalar = Top(element.prov, value.start)
+        return Seq(None, scalar, engine.lattice.none, FLAT)
+    return Seq(None, element, engine.lattice.none)
 
 
 def _cat(call: LibraryCall) -> Value | None:
