@@ -233,7 +233,10 @@ def read_scorecard(data: bytes) -> Scorecard:
     Raises:
         ValueError: it is not one, or of another schema version.
     """
-    card = msgspec.json.decode(data, type=Scorecard)
+    try:
+        card = msgspec.json.decode(data, type=Scorecard)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if card.schema_version != SCHEMA_VERSION:
         raise ValueError(f"schema version {card.schema_version} is not {SCHEMA_VERSION}")
     return card

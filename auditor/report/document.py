@@ -264,7 +264,10 @@ def read_audit(data: bytes) -> Audit:
     Raises:
         ValueError: it is not one, or of another schema version.
     """
-    audit = msgspec.json.decode(data, type=Audit)
+    try:
+        audit = msgspec.json.decode(data, type=Audit)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if audit.schema_version != SCHEMA_VERSION:
         raise ValueError(f"schema version {audit.schema_version} is not {SCHEMA_VERSION}")
     return audit

@@ -52,6 +52,8 @@ def test_json_validates_and_reads_back(tmp_path: Path, make: object) -> None:
     assert read_audit(data) == document
     with pytest.raises(ValueError, match="schema version"):
         read_audit(data.replace(b'"schema_version":1', b'"schema_version":99'))
+    with pytest.raises(ValueError, match="nested"):
+        read_audit(data[:-1] + b',"unknown":' + b"[" * 100_000)
 
 
 def test_statuses_are_those_of_the_issue() -> None:

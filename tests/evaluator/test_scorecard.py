@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evaluator.ledger import QUANTUM
 from evaluator.report.charts import ticks
 from evaluator.report.html import render
-from evaluator.scorecard import Digests, Scorecard, histogram, make_score, score_digest
+from evaluator.scorecard import Digests, Scorecard, histogram, make_score, read_scorecard, score_digest
 
 DIGESTS = Digests("a", "b", "c", "d", "e", "f")
 scores = st.lists(st.integers(0, 1 << 35), min_size=1, max_size=8)
@@ -62,3 +62,18 @@ def test_text_of_a_hostile_artifact_is_escaped_on_the_page() -> None:
     assert "<script" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
+
+
+DAMAGED = (
+    b"{",
+    b'{"status": "\xff"}',
+    b"[]",
+    b'{"schema_version": 99, "status": "refused"}',
+    b'{"unknown":' + b"[" * 100_000,
+)
+
+
+@pytest.mark.parametrize("data", DAMAGED, ids=["cut", "not text", "a list", "another version", "nested"])
+def test_what_is_no_scorecard_is_one_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        read_scorecard(data)
