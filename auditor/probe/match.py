@@ -273,10 +273,11 @@ def _windows(events: Sequence[Event], value: float, tolerance: float, targets: i
         total, size, nonzero = total + float(values.sum()), size + values.size, nonzero + int(np.count_nonzero(values))
         if size > _LONGEST * targets:
             return
-        if nonzero < _FEWEST * targets:
+        if size < _FEWEST * targets:
             continue
         for divisor, count in (("entries", size), ("nonzero", nonzero), ("targets", targets)):
-            if abs(abs(total) / count - value) <= tolerance:
+            # Zeros are padding, but also the losses of tokens that were given a probability of one.
+            if count >= _FEWEST * targets and abs(abs(total) / count - value) <= tolerance:
                 yield (abs(count - targets), abs(size - targets), _unlikely(events[first].site)), first, divisor
 
 

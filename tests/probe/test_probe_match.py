@@ -41,6 +41,15 @@ def test_a_padded_layout_is_divided_by_its_nonzero_entries() -> None:
     assert match.divisor in {"nonzero", "targets"}
 
 
+def test_tokens_that_cost_nothing_are_scores_too() -> None:
+    values = np.concatenate([event.values for event in toy.record(toy.plain, DESIGN.tokens).events[1:]])
+    sure = np.where(np.arange(values.size) % 4, 0.0, values)
+    claim = Line(9, f"final_exact val_loss:{sure.mean():.8f}")
+    match = match_claim([replace(BASE, events=(Event(toy.SITE, sure, 1),), lines=(claim,))], DESIGN.targets)
+    assert match is not None
+    assert match.divisor == "entries"
+
+
 def test_a_returned_number_is_a_claim() -> None:
     values = np.concatenate(list(toy.sliding(DESIGN.tokens)))
     call = replace(BASE, lines=(), returned=(float(values.mean() * 1.7), float(values.mean())))
