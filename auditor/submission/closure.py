@@ -32,10 +32,13 @@ class Closure:
     problems: tuple[Problem, ...]
 
 
-def follow(folder: Folder, entry: str, limits: ReadLimits) -> Closure:
-    """Follow the code from the file ``entry``; native files are listed in any case."""
+def follow(folder: Folder, entry: str, limits: ReadLimits, text: str | None = None) -> Closure:
+    """Follow the code from the file ``entry``, or from a ``text`` in it; native files are listed in any case."""
     walk = _Follow(folder, limits)
-    walk.file(entry)
+    if text is None:
+        walk.file(entry)
+    else:
+        walk.add(entry, text)
     while walk.waiting:
         walk.visit(walk.waiting.pop(0))
     kernels = (*walk.kernels, *file_kernels(folder, walk.quoted, limits))

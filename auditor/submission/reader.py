@@ -29,8 +29,8 @@ class Submission:
     Attributes:
         root: its folder.
         files: every regular file by name.
-        entry: the script that a launcher starts, as shipped; None when there is none. The code that runs may be packed
-            inside it: see ``main``.
+        entry: the script that a launcher starts, as shipped, or where none is shipped the one that a log of the
+            submitted runs embeds; None when there is neither. The code that runs may be packed inside it: see ``main``.
         sources: the Python that the entry reaches, by name, the entry first.
         kernels: C, C++ and CUDA, in files and in string literals.
         readme: text of the README; empty when there is none.
@@ -115,11 +115,15 @@ def read_submission(root: Path, *, limits: ReadLimits | None = None) -> Submissi
         closure = Closure({}, file_kernels(folder, frozenset(), limits), (), ())
     else:
         closure = follow(folder, name, limits)
-    problems.extend(closure.problems)
     logs = _logs(folder, closure.sources, limits, problems)
-    claims = [result.val_bpb for result in metadata.seed_results] if metadata else []
-    seeds = [claim for claim in claims if claim is not None]
-    runs = primary_logs(logs, seeds, metadata.val_bpb if metadata else None)
+    runs = _runs(logs, metadata)
+    embedded = _embedded(folder, runs, limits) if name is None else None
+    if embedded is not None:
+        name, text = embedded
+        closure = follow(folder, name, limits, text)
+        logs = _logs(folder, closure.sources, limits, [])
+        runs = _runs(logs, metadata)
+    problems.extend(closure.problems)
     launch = documented_launch(commands, name or "", closure.environment, runs, metadata)
     problems.extend(_ambiguities(launch))
     return Submission(
@@ -201,6 +205,23 @@ def _logs(
             problems.append(Problem(ProblemKind.TOO_LARGE, message, file.name))
         logs.append(parse_log(_decode(data), file.name, scripts, echoes=echoes, truncated=truncated))
     return tuple(logs)
+
+
+def _runs(logs: tuple[Log, ...], metadata: Metadata | None) -> tuple[Log, ...]:
+    """The logs of the submitted runs."""
+    claims = [result.val_bpb for result in metadata.seed_results] if metadata else []
+    seeds = [claim for claim in claims if claim is not None]
+    return tuple(primary_logs(logs, seeds, metadata.val_bpb if metadata else None))
+
+
+def _embedded(folder: Folder, runs: tuple[Log, ...], limits: ReadLimits) -> tuple[str, str] | None:
+    """The script that a log embeds, for a folder without one: the log's name, and the text on the log's own lines."""
+    for run in runs:
+        if run.dump is not None:
+            lines = _decode(folder.read_bytes(run.name, limits.log_bytes)).split("\n")
+            before = run.dump.first_line - 1
+            return run.name, "\n" * before + "\n".join(lines[before : run.dump.last_line])
+    return None
 
 
 def _decode(data: bytes) -> str:

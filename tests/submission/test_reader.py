@@ -55,6 +55,22 @@ def test_no_entry_is_a_problem(tmp_path: Path, files: dict[str, str]) -> None:
     assert kinds & {ProblemKind.MISSING_ENTRY, ProblemKind.EMPTY_ENTRY}
 
 
+def test_a_script_that_only_a_log_holds(tmp_path: Path) -> None:
+    rule = "=" * 100
+    script = INNER + "import helper\nttt_lr = 7\n" * 20
+    log = f"seed: 3\n{rule}\n{script}{rule}\nfinal_exact val_loss:1.9 val_bpb:1.1\n"
+    submission = read_submission(make(tmp_path, {"train.log": log, "submission.json": '{"val_bpb": 1.1}'}))
+    assert submission.main is not None
+    assert submission.main.name == "train.log"
+    assert submission.main.problem is None
+    text = log.split("\n")
+    assert all(line in {"", text[number]} for number, line in enumerate(submission.main.lines))
+    assert "ttt_lr = 7" in submission.main.lines
+    assert submission.logs[0].dump is not None
+    assert submission.logs[0].dump.matches == "train.log"
+    assert ProblemKind.MISSING_ENTRY in {problem.kind for problem in submission.problems}
+
+
 @pytest.mark.parametrize(
     "reach",
     [
