@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
 from evaluator.mixer import build_mixer
+from evaluator.mixer.kernels.compiled import compiled
 
 TOKENS = np.array([1, 2, 3], np.uint16)
 
@@ -47,3 +50,12 @@ evaluator.mixer.build_mixer("backoff", numpy.array([1, 2], numpy.uint16), 4, {})
 assert "numba" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_loop_is_compiled_where_there_is_no_place_to_keep_it() -> None:
+    """A function without a file stands for an installation that nobody may write to, and a user without a home."""
+    names: dict[str, Any] = {}
+    exec("def twice(x): return 2 * x", names)
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        numba.njit(cache=True)(names["twice"])
+    assert compiled(names["twice"])(21) == 42

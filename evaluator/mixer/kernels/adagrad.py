@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from evaluator.mixer.kernels.compiled import compiled
 
 Float64 = npt.NDArray[np.float64]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def ascend(parameters: Float64, slope: Float64, squares: Float64, rate: float, bounds: tuple[float, float]) -> None:
     """One step uphill, in place: ``squares += slope ** 2``, then ``parameters += rate * slope / sqrt(squares)``.
 

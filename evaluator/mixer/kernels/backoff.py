@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from evaluator.mixer.kernels.compiled import compiled
 
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def alpha(entropy: float, constants: tuple[float, float, float, float]) -> float:
     """Weight of the counts: ``low + span * sigmoid(slope * (entropy - middle))``."""
     low, span, slope, middle = constants
     return float(low + span / (1.0 + np.exp(-slope * (entropy - middle))))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def score(
     rows: Int32,
     target: Float64,

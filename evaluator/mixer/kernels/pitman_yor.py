@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from evaluator.mixer.kernels.compiled import compiled
 
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -29,7 +30,7 @@ class Strengths(NamedTuple):
     theta: Float64
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def bucket(n: int, D: int) -> int:
     """The bucket of a context that occurred ``n > 0`` times with ``D`` distinct followers."""
     variety = 4 if D == 1 else 3 if n >= 8 * D else 2 if n >= 4 * D else 1 if n >= 2 * D else 0
@@ -40,7 +41,7 @@ def bucket(n: int, D: int) -> int:
     return j
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def score(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> None:
     """Log-probabilities of the targets.
 
@@ -67,7 +68,7 @@ def score(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> Non
             out[i] = np.log(b) + base[i]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def add_gradient(rows: Int32, base: Float64, strengths: Strengths, out: Float64) -> None:
     """Add to ``out`` the gradient of the summed log-likelihood of the targets by ``logit d`` and ``log theta``.
 
@@ -95,7 +96,7 @@ def add_gradient(rows: Int32, base: Float64, strengths: Strengths, out: Float64)
             g = h * (theta[k, j] + d[k, j] * D)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def set_strengths(parameters: Float64, strengths: Strengths) -> None:
     """``d = sigmoid(u)`` and ``theta = 2^c exp(w)`` for counts from ``2^c`` on; ``u, w = parameters``."""
     for k in range(parameters.shape[1]):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from evaluator.mixer.kernels.compiled import compiled
 
 Bool = npt.NDArray[np.bool_]
 Float64 = npt.NDArray[np.float64]
 Int16 = npt.NDArray[np.int16]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def score(target: Float64, hint: Float64, hit: Bool, buckets: Int16, betas: Float64, out: Float64) -> None:
     """``log p'(y) = log p(y) + beta [y = h] - log(1 + p(h) (e^beta - 1))``."""
     for i in range(len(target)):
@@ -21,7 +22,7 @@ def score(target: Float64, hint: Float64, hit: Bool, buckets: Int16, betas: Floa
             out[i] += (beta if hit[i] else 0.0) - np.log1p(np.exp(hint[i]) * np.expm1(beta))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def add_gradient(hint: Float64, hit: Bool, buckets: Int16, betas: Float64, out: Float64) -> None:
     """Add to ``out``, by bucket, the derivative of the summed log-likelihood by beta: ``[y = h] - p'(h)``."""
     for i in range(len(hint)):

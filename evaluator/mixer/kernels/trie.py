@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.ledger import Tokens
+from evaluator.mixer.kernels.compiled import compiled
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -75,7 +75,7 @@ class Tables(NamedTuple):
     row: Int32
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _slot(slots: Int64, shift: int, key: Word) -> Word:
     """Index of ``key`` in ``slots``, or of the empty slot where it belongs."""
     mask = len(slots) - 1
@@ -85,7 +85,7 @@ def _slot(slots: Int64, shift: int, key: Word) -> Word:
     return i
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def rehash(old: Int64, new: Int64, shift: int) -> None:
     """Move every entry of ``old`` to the empty table ``new`` of ``2 ** (64 - shift)`` slots."""
     for j in range(len(old)):
@@ -95,7 +95,7 @@ def rehash(old: Int64, new: Int64, shift: int) -> None:
             new[i, 1] = old[j, 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _add(tables: Tables, parent: Word, token: int, count: int, value: Word) -> Word:
     """Make the child of ``parent`` by ``token``, which there is not yet; returns its number."""
     slots, nodes, state = tables.slots, tables.nodes, tables.state
@@ -110,7 +110,7 @@ def _add(tables: Tables, parent: Word, token: int, count: int, value: Word) -> W
     return node
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _grow(tokens: Tokens, t: int, tables: Tables, depth: int, reach: int) -> None:
     """Make nodes of the strings of up to ``reach`` tokens that the leaf ``trail[depth]`` shares with position ``t``."""
     nodes, tops, trail = tables.nodes, tables.tops, tables.trail
@@ -129,7 +129,7 @@ def _grow(tokens: Tokens, t: int, tables: Tables, depth: int, reach: int) -> Non
             _add(tables, trail[reach], tokens[t - reach], 1, t)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def enter(tokens: Tokens, t: int, tables: Tables) -> None:  # noqa: PLR0912 - one function: a call here costs 0.1 us
     """Credit ``tokens[t]`` as follower of the contexts that end at ``t - 1``, then count those that end at ``t``.
 
@@ -196,13 +196,13 @@ def enter(tokens: Tokens, t: int, tables: Tables) -> None:  # noqa: PLR0912 - on
     state[COUNTED] = t
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def has_room(tables: Tables) -> bool:
     """Whether one more position can be entered, whatever it holds."""
     return bool(tables.state[NODES] + len(tables.path) + 2 <= len(tables.nodes))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def count(tokens: Tokens, stop: int, tables: Tables, rows: Int32) -> None:
     """Write the rows of positions ``state[COUNTED] .. stop - 1`` or as far as there is room.
 
@@ -222,7 +222,7 @@ def count(tokens: Tokens, stop: int, tables: Tables, rows: Int32) -> None:
             rows[p - start, k, 2] = seen[k + 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _hint_bucket(k: int, n: int, m: int) -> int:
     """The bucket of a hint that followed ``m`` of the ``n`` occurrences of a context of ``k`` tokens."""
     length = k - 1 if k <= 3 else 3 if k <= 5 else 4 if k <= 8 else 5
@@ -231,7 +231,7 @@ def _hint_bucket(k: int, n: int, m: int) -> int:
     return (length * COUNTS + count) * CONFIDENCES + confidence
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def find_hints(
     tokens: Tokens, stop: int, tables: Tables, min_count: int, min_confidence: float, hints: Int32, buckets: Int16
 ) -> None:
