@@ -41,10 +41,13 @@ class Arrays(Learning):
             # Where in the stream is not what is there, even where positions come from document marks in it.
             index_prov = lattice.flagged(self.positional(index_prov), 0, P.VOCABULARY)
             reading = False
-        prov = lattice.union(array.prov, index_prov)
         low, high, sliced = (ZERO, None, False) if selects else self.shift(array, index)
         if not sliced and low is not None and not low.terms and low.const < 0:
             low = None  # counted from an end whose place is not known
+        # What chose the positions meets the tokens there, not the whole stream.
+        is_stream = bool(array.prov.flags & P.STREAM and array.prov.regions)
+        taken = self._narrow(array.prov, array, index, low, high, sliced) if is_stream else array.prov
+        prov = lattice.union(taken, index_prov)
         if reading and index_prov.flags & P.VAL:
             prov = self.read_table(array, index, prov)
         elif reading and index_prov.flags & P.BYTES and not array.prov.flags & P.BYTES:
@@ -61,7 +64,7 @@ class Arrays(Learning):
             prov = self.picked(prov, index_prov)
             prov = lattice.flagged(prov, P.NLL, P.PROBABILITY | P.LOG_PROBABILITY)  # picked out at the tokens
         if array.prov.regions:
-            prov = self._narrow(prov, array, index, low, high, sliced)
+            prov = prov if is_stream else self._narrow(prov, array, index, low, high, sliced)
             if isinstance(index, Array) and selects and index.span is not None:
                 prov = self.narrowed(prov, index.span)
         trimmed = sliced and low == ZERO and isinstance(index, Slice) and not index_prov.deps

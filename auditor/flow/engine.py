@@ -223,6 +223,13 @@ class Engine:
             view = Array(self._refined(value.prov, iterations, ordinal), start, value.ndim, value, value.role)
             view.span = value.span
             return view
+        if isinstance(value, Seq) and value.element is not None and value.items is None:
+            # A list out of a list of lists, such as the windows of each chunk.
+            if not isinstance(value.element, Const | Top | Tuple):
+                return value
+            sight = Seq(None, self.refine(value.element, iterations, ordinal), value.prov, value.kind)
+            sight.origin = value
+            return sight
         if isinstance(value, Union):
             return self.join_all([self.refine(item, iterations, ordinal) for item in value.items])
         return value

@@ -119,3 +119,70 @@ def test_a_readme_that_retracts_an_earlier_score_still_documents_its_command(
     (tmp_path / "submission.json").write_text(metadata)
     facts = analyse(Audited(read_submission(tmp_path)).submission)
     assert bool(accusations(facts)) is runs
+
+
+COUNTS = """
+class Counts:
+    def __init__(self, vocab):
+        self.pairs = np.zeros((vocab, vocab), dtype=np.int64)
+
+    def probability(self, tokens, at):
+        rows = self.pairs[tokens[at - 1]]
+        totals = rows.sum(axis=1)
+        known = totals > 0
+        chosen = at[known]
+        p = np.zeros(len(at))
+        p[known] = self.pairs[tokens[chosen - 1], tokens[chosen]] / totals[known]
+        return torch.from_numpy(p), torch.from_numpy(known)
+
+    def learn(self, tokens, begin, end):
+        at = np.arange(begin, end)
+        np.add.at(self.pairs, (tokens[at - 1], tokens[at]), 1)
+
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    tokens = val.numpy().astype(np.int64)
+    n = len(tokens) - 1
+    segments = [(max(b - 192, 0), b + 1, min(b + 64, n) + 1) for b in range(0, n, 64)]
+    counts = Counts(h.vocab)
+    loss_sum, byte_sum, count = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    BEFORE
+    WINDOWS
+        EARLY
+        for start, first, last in mine:
+            part = val[start : last].to(torch.int64)
+            logp = F.log_softmax(model.logits(part[:-1][None]), dim=-1)[0, first - 1 - start :]
+            y = part[first - start :]
+            q, known = counts.probability(tokens, np.arange(first, last))
+            p = logp.gather(-1, y[:, None]).squeeze(-1).exp()
+            loss_sum -= torch.log(torch.where(known, 0.8 * p + 0.2 * q, p)).sum()
+            count += y.numel()
+            byte_sum += table[y].sum()
+        LATE
+    report("final", loss_sum, count, byte_sum)
+"""
+CURSOR = """taken = 0
+    for begin in range(1, n + 1, 1024):
+        end = min(begin + 1024, n + 1)
+        mine = []
+        while taken < len(segments) and segments[taken][1] < end:
+            mine.append(segments[taken])
+            taken += 1"""
+BY_CHUNK = """chunks = [[] for _ in range((n + 1023) // 1024)]
+    for segment in segments:
+        chunks[(segment[1] - 1) // 1024].append(segment)
+    for k, mine in enumerate(chunks):
+        begin, end = 1 + k * 1024, min(1 + (k + 1) * 1024, n + 1)"""
+LEARN = {"BEFORE": "counts.learn(tokens, 1, n + 1)", "EARLY": "counts.learn(tokens, begin, end)"}
+
+
+@pytest.mark.parametrize("windows", [CURSOR, BY_CHUNK], ids=["a cursor", "lists by chunk"])
+@pytest.mark.parametrize("place", ["BEFORE", "EARLY", "LATE"])
+def test_exact_counts_that_grow_after_each_chunk_are_not_doubted(windows: str, place: str) -> None:
+    """Windows wait in a list, taken by a cursor or sorted by chunk; positions are chosen by what the counts know."""
+    text = COUNTS.replace("WINDOWS", windows).replace(place, LEARN.get(place, LEARN["EARLY"]))
+    for other in {"BEFORE", "EARLY", "LATE"} - {place}:
+        text = text.replace(other, "pass")
+    facts = analysed(program(text))
+    assert {name for name, _ in facts.found()} == (set() if place == "LATE" else {"rescores"})
