@@ -21,6 +21,8 @@ _SAYS = re.compile(
     r"\bval(?:idation)?\b|\bval(?:idation)?[- ]only\b[^.\n]{0,40}\btrain",
     re.IGNORECASE,
 )
+_DENIES = re.compile(r"\b(?:no|not|non|never|without|instead of|rather than)\b[^.\n]{0,40}$", re.IGNORECASE)
+_AFTER_SCORING = re.compile(r"\b(?:scored|evaluated|graded|test[- ]time|TTT)\b", re.IGNORECASE)
 
 _FILES = """
 import os
@@ -55,7 +57,7 @@ class ValInTraining(Rule):
         Example(
             "the README says so",
             script(),
-            {"README.md": "We train only on the validation shard.\n"},
+            {"README.md": "No TTT. We train only on the validation shard.\n"},
             expected=Status.SUSPECTED,
         ),
     )
@@ -63,6 +65,11 @@ class ValInTraining(Rule):
         Example("training files", _FILES.format(split="train")),
         Example("a prefix that is off", _PAID.format(file="")),
         Example("test-time training after the score", SCORE_FIRST),
+        Example(
+            "the README says that it does not",
+            script(),
+            {"README.md": "Standard shards, no val-only training; TTT trains only on scored validation tokens.\n"},
+        ),
     )
 
     def check(self, audited: Audited) -> RuleResult:
@@ -70,13 +77,23 @@ class ValInTraining(Rule):
         found = list(_found(audited))
         if found:
             return self.judge(found)
-        match = _SAYS.search(audited.submission.readme)
-        if match is None:
+        said = _says(audited.submission.readme)
+        if said is None:
             return self.unless_unread(audited, self.judge([]))
-        line = audited.submission.readme.count("\n", 0, match.start()) + 1
+        line = audited.submission.readme.count("\n", 0, said) + 1
         return self.judge(
             [Finding("the README speaks of training on validation text", "README.md", line)], Status.SUSPECTED
         )
+
+
+def _says(readme: str) -> int | None:
+    """Where a README says of its own training that it is on validation text; None where it denies, or scores first."""
+    for match in _SAYS.finditer(readme):
+        start = max(readme.rfind(mark, 0, match.start()) + 1 for mark in ".\n;")
+        end = min((at for at in (readme.find(mark, match.end()) for mark in ".\n;") if at >= 0), default=len(readme))
+        if not _DENIES.search(readme[start : match.start()]) and not _AFTER_SCORING.search(readme[start:end]):
+            return match.start()
+    return None
 
 
 def _found(audited: Audited) -> Iterator[Finding]:

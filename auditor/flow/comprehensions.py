@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditor.flow import ir
 from auditor.flow.operators import Operators
-from auditor.flow.provenance import Iteration
+from auditor.flow.provenance import Iteration, live
 from auditor.flow.values import Const, Dict, Instance, Scope, Seq, Top, Value
 
 UNROLLED = 3
@@ -26,6 +26,7 @@ class Comprehensions(Operators):
         keys: list[Value] = []
         owner = object()
         opened: list[Iteration] = []
+        chosen: set[Iteration] = set()
 
         def any_element(element: Value, depth: int) -> Value:
             iteration = Iteration(owner)
@@ -47,7 +48,9 @@ class Comprehensions(Operators):
                 items = [any_element(self.elements(iterable), depth)]
             for position, item in enumerate(items):
                 self.store(target, item)
-                truths = [self.truth(self.eval(condition)) for condition in conditions]
+                tests = [self.eval(condition) for condition in conditions]
+                chosen.update(*(test.prov.deps for test in tests if not test.prov.deps.isdisjoint(opened)))
+                truths = [self.truth(test) for test in tests]
                 if False in truths:
                     continue
                 exact = exact and None not in truths
@@ -66,6 +69,10 @@ class Comprehensions(Operators):
             for iteration in opened:
                 iteration.end()
         none = self.lattice.none
+        if any(iteration.open for iteration in chosen):
+            # Which elements there are hangs on the loops around: their other iterations choose others.
+            by = self.lattice.make(deps=live(frozenset(chosen)))
+            collected = [self.depending(value, by) for value in collected]
         if node.kind == "dict":
             result = Dict({}, none)
             for key, value in zip(keys, collected, strict=False):

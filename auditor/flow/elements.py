@@ -7,7 +7,21 @@ from auditor.flow import uses
 from auditor.flow.affine import Affine
 from auditor.flow.arrays import Arrays
 from auditor.flow.provenance import Provenance
-from auditor.flow.values import FLAT, Array, Const, Dict, Instance, Seq, Slice, Top, Tuple, Union, Value, is_none
+from auditor.flow.values import (
+    FLAT,
+    Array,
+    Const,
+    Dict,
+    Instance,
+    Seq,
+    Slice,
+    Top,
+    Tuple,
+    Union,
+    Value,
+    is_none,
+    is_plain,
+)
 
 
 class Elements(Arrays):
@@ -60,7 +74,9 @@ class Elements(Arrays):
         items = self.known_items(owner)
         if isinstance(index, Const) and isinstance(index.value, int) and items is not None:
             if -len(items) <= index.value < len(items):
-                return items[index.value]
+                item = items[index.value]
+                # Lists of positions, such as those of each phase: other iterations take other ones.
+                return self.depending(item, index.prov) if isinstance(item, Seq) and index.prov.deps else item
             return Top(owner.prov)
         if isinstance(index, Slice):
             lower = index.lower.value if isinstance(index.lower, Const) else None
@@ -110,21 +126,20 @@ class Elements(Arrays):
             return self.with_prov(element, merged)
         if isinstance(element, Tuple):
             return Tuple(tuple(self.depending(i, prov) for i in element.items), element.prov)
+        if isinstance(element, Union) and all(isinstance(item, Seq) or is_plain(item) for item in element.items):
+            return self.join_all([self.depending(item, prov) for item in element.items])
         if isinstance(element, Array) and not element.role:
             merged = self.lattice.change(element.prov, deps=element.prov.deps | prov.deps)
             return self.with_prov(element, self._deeper(merged, prov))
         if isinstance(element, Seq):
             inner = [self.depending(i, prov) for i in element.items] if element.items is not None else None
             summary = self.depending(element.element, prov) if element.element is not None else None
-            if not self._scalars(element):
+            if not is_plain(self.elements(element)):
                 return element
             sight = Seq(inner, summary, element.prov, element.kind)
             sight.origin = element
             return sight
         return element
-
-    def _scalars(self, seq: Seq) -> bool:
-        return isinstance(self.elements(seq), Const | Top | Tuple)
 
     def _deeper(self, prov: Provenance, index: Provenance) -> Provenance:
         if not prov.regions or not index.deps:

@@ -30,6 +30,7 @@ from auditor.flow.values import (
     Union,
     Value,
     is_none,
+    is_plain,
 )
 
 MAX_ITEMS = 40
@@ -47,9 +48,9 @@ class BudgetExceededError(Exception):
 
 
 class Frame:
-    """One call in progress."""
+    """One call in progress; ``tests`` holds what the undecided conditions depend on under which it runs."""
 
-    __slots__ = ("depth", "exits", "first", "function", "owner", "returns", "scope", "site", "yields")
+    __slots__ = ("depth", "exits", "first", "function", "owner", "returns", "scope", "site", "tests", "yields")
 
     def __init__(self, function: ir.Function | None, scope: Scope, site: Site, depth: int) -> None:
         self.function, self.scope, self.site, self.depth = function, scope, site, depth
@@ -58,6 +59,7 @@ class Frame:
         self.yields: list[Value] = []
         self.owner: ClassObj | None = None
         self.first: Value | None = None
+        self.tests: list[Deps] = []
 
 
 class Running:
@@ -225,7 +227,7 @@ class Engine:
             return view
         if isinstance(value, Seq) and value.element is not None and value.items is None:
             # A list out of a list of lists, such as the windows of each chunk.
-            if not isinstance(value.element, Const | Top | Tuple):
+            if not is_plain(value.element):
                 return value
             sight = Seq(None, self.refine(value.element, iterations, ordinal), value.prov, value.kind)
             sight.origin = value

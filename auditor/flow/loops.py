@@ -99,6 +99,8 @@ class Loops(Calls):
         running = Running(owner, Iteration(owner), abstract, Obj._counter, self.heap.depth)
         self.loops.append(running)
         goes_on = True
+        tests = self.frames[-1].tests
+        around = len(tests)
         try:
             for ordinal, item in enumerate(items):
                 iteration = running.iteration = Iteration(owner)
@@ -111,6 +113,7 @@ class Loops(Calls):
                     element = self.refine(item, tag, ordinal) if abstract else self._tagged(item, tag)
                     self.store(node.target, element)
                 goes_on = self.block(node.body)
+                del tests[around:]
                 if running.continues:
                     self.absorb(running.continues, goes_on)
                     goes_on = True

@@ -9,7 +9,7 @@ from auditor.flow import ir, scaling, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.comprehensions import UNROLLED
 from auditor.flow.loops import Loops
-from auditor.flow.provenance import Fact
+from auditor.flow.provenance import Fact, Iteration
 from auditor.flow.values import (
     Array,
     ClassObj,
@@ -147,7 +147,23 @@ class Interpreter(Loops):
             if oracle is not None or uses.positions(gates, "gate", "likely"):
                 self._mark_chosen(test, _assigned([*node.body, *node.orelse]), a, b)
 
-        return self.fork(lambda: self._side(node, True), lambda: self._side(node, False), joined)
+        tests = self.frames[-1].tests
+        around = len(tests)
+        tests.append(test.prov.deps)
+        goes_on = self.fork(lambda: self._side(node, True), lambda: self._side(node, False), joined)
+        if not (isinstance(last, ir.Jump) and last.kind == "continue"):
+            del tests[around:]  # else the rest of the iteration is under the condition, too
+        return goes_on
+
+    def append(self, seq: Seq, value: Value) -> None:
+        """Add an element; one that was picked out by where a loop stands is another in its other iterations."""
+        chosen: set[Iteration] = set()
+        for deps in self.frames[-1].tests:
+            around = {loop.iteration for loop in self.loops if loop.birth < seq.birth}
+            if deps - around:  # compares what runs inside, such as a position, with what the loops around say
+                chosen |= deps & around
+        by = self.lattice.make(deps=frozenset(chosen))
+        super().append(seq, self.depending(value, by) if chosen else value)
 
     def _side(self, node: ir.If, truth: bool) -> bool:
         """One side of a branch, knowing what its condition says there."""

@@ -470,6 +470,13 @@ def fingerprint(value: Value) -> object:
     return id(value), value.version if isinstance(value, Obj) else 0
 
 
+def is_plain(value: Value) -> bool:
+    """Whether a value is a number or a tuple, such as a position or the bounds of a window."""
+    if isinstance(value, Union):
+        return all(is_plain(item) for item in value.items)
+    return isinstance(value, Const | Top | Tuple)
+
+
 def is_none(value: Value) -> bool:
     """Whether a value is None for certain."""
     return isinstance(value, Const) and value.value is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,81 @@ def test_exact_counts_that_grow_after_each_chunk_are_not_doubted(windows: str, p
         text = text.replace(other, "pass")
     facts = analysed(program(text))
     assert {name for name, _ in facts.found()} == (set() if place == "LATE" else {"rescores"})
+
+
+SCORE = """
+for ws in mine[len(mine) * rank // ranks : len(mine) * (rank + 1) // ranks]:
+    end = min(ws + h.seq_len, n)
+    s = 0 if ws == 0 else end - ws - 64
+    part = val[ws : end + 1].to(torch.int64)
+    with torch.no_grad():
+        logits = model.logits(part[:-1][None]).float()[0]
+    loss_sum += F.cross_entropy(logits, part[1:], reduction="none")[s:].sum()
+    count += float(end - ws - s)
+    byte_sum += table[part[1:][s:]].sum()
+"""
+TRAIN = """
+for row in range((stop - begin) // h.seq_len):
+    part = val[begin + row * h.seq_len : begin + (row + 1) * h.seq_len + 1].to(torch.int64)
+    opt.zero_grad()
+    model(part[:-1][None], part[1:][None]).backward()
+    opt.step()
+"""
+CHUNKED = """
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    n = val.numel() - 1
+    opt = torch.optim.SGD(model.parameters(), lr=0.01)
+    loss_sum, byte_sum, count = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    starts = list(range(0, n, 64))
+    chunks, groups = [[] for _ in range((n + 32767) // 32768)], {}
+    for ws in starts:
+        chunks[ws // 32768].append(ws)
+        groups.setdefault(ws // 32768, []).append(ws)
+    for c in range(len(chunks)):
+        begin, stop = c * 32768, min((c + 1) * 32768, n)
+WINDOWS
+FIRST
+THEN
+    report("final", loss_sum, count, byte_sum)
+"""
+PICKED = {
+    "appended where a test holds": """
+        mine = []
+        for ws in starts:
+            if ws >= begin and ws < stop:
+                mine.append(ws)
+        """,
+    "the others are skipped": """
+        mine = []
+        for ws in starts:
+            if not begin <= ws < stop:
+                continue
+            mine.append(ws)
+        """,
+    "a filtered list": "mine = [ws for ws in starts if begin <= ws < stop]",
+    "a dictionary of lists": "mine = groups[c]",
+    "phases of a chunk": """
+        phases = [[] for _ in range(4)]
+        for ws in chunks[c]:
+            phases[min((ws - begin) // 8192, 3)].append(ws)
+        for k in range(4):
+            mine = phases[k]
+            begin, stop = c * 32768 + k * 8192, min(c * 32768 + (k + 1) * 8192, n)
+        """,
+}
+
+
+@pytest.mark.parametrize("picked", PICKED.values(), ids=PICKED)
+@pytest.mark.parametrize("score_first", [True, False])
+def test_the_windows_of_a_chunk_are_told_from_those_of_others(picked: str, score_first: bool) -> None:
+    """However a chunk's windows are picked out, what other chunks have taught is no doubt; what its own has is proof."""
+    parts = (SCORE, TRAIN) if score_first else (TRAIN, SCORE)
+    depth = "    " * (3 if "for k" in picked else 2)
+    text = CHUNKED.replace("WINDOWS", textwrap.indent(textwrap.dedent(picked).strip("\n"), "        "))
+    for name, part in zip(("FIRST", "THEN"), parts, strict=True):
+        text = text.replace(name, textwrap.indent(part.strip("\n"), depth))
+    facts = analysed(program(text))
+    assert {name for name, _ in facts.found()} == ({"adaptations"} if score_first else {"updates_before_score"})
