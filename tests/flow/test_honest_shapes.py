@@ -257,7 +257,7 @@ PICKED = {
 @pytest.mark.parametrize("picked", PICKED.values(), ids=PICKED)
 @pytest.mark.parametrize("score_first", [True, False])
 def test_the_windows_of_a_chunk_are_told_from_those_of_others(picked: str, score_first: bool) -> None:
-    """However a chunk's windows are picked out, what other chunks have taught is no doubt; what its own has is proof."""
+    """However a chunk's windows are picked out, what other chunks taught is no doubt; its own is proof."""
     parts = (SCORE, TRAIN) if score_first else (TRAIN, SCORE)
     depth = "    " * (3 if "for k" in picked else 2)
     text = CHUNKED.replace("WINDOWS", textwrap.indent(textwrap.dedent(picked).strip("\n"), "        "))
