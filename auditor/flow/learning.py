@@ -30,6 +30,14 @@ class Learning(Tables):
             return prov
         return self.lattice.change(prov, regions=(), tokens=(), reads=(), flags=prov.flags & ~(P.VAL | P.HASHED))
 
+    def counted(self, value: Value, raised: bool) -> Value:
+        """A count as it is stored, ``raised`` by ``+=`` or read by a key: that its tokens looked it up is no score."""
+        prov = value.prov
+        if not (raised or prov.flags & P.TABLE) or prov.flags & (P.NLL | P.PROBABILITY | P.LOG_PROBABILITY | P.WEIGHTS):
+            return value
+        met = {f for f in prov.facts if f.kind == "conflict" and f.mark is not None and f.mark.kind == "table"}
+        return self.with_prov(value, self.without_tokens(self.lattice.change(prov, facts=prov.facts - met)))
+
     def learned(self, index: Value, kind: str, owner: Value | None = None) -> Provenance | None:
         """The mark that a write by a key of validation tokens leaves; none in what is made anew for each window."""
         key = self.deep(index)

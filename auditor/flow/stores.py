@@ -88,16 +88,16 @@ class Stores(Elements):
                 if not is_none(item):
                     self.store_item(item, index, value, accumulate)
         elif isinstance(owner, Array):
-            self._store_array(owner, index, value)
+            self._store_array(owner, index, value, accumulate)
         elif isinstance(owner, Dict):
-            self._store_dict(owner, index, value)
+            self._store_dict(owner, index, value, accumulate)
         elif isinstance(owner, Seq):
             self._store_seq(owner, index, value)
         elif isinstance(owner, Instance | Scope):
             self.heap.touch(owner)
             owner.prov = self.lattice.merge(owner.prov, self.deep(value))
 
-    def _store_dict(self, owner: Dict, index: Value, value: Value) -> None:
+    def _store_dict(self, owner: Dict, index: Value, value: Value, accumulate: bool) -> None:
         if isinstance(index, Const) and hashable(index.value) and len(owner.known) < 400:
             before = owner.known.get(index.value)
             if before is None or fingerprint(before) != fingerprint(value):
@@ -105,10 +105,10 @@ class Stores(Elements):
                 owner.known[index.value] = value
             return
         self.heap.touch(owner)
+        learned = self.learned(index, "table")
         owner.key = self.join(owner.key, index)
-        owner.element = self.join(owner.element, value)
-        learned = self.learned(index, "table") or self.keyed_by_training(index)
-        owner.prov = self.lattice.merge(owner.prov, learned)
+        owner.element = self.join(owner.element, value if learned is None else self.counted(value, accumulate))
+        owner.prov = self.lattice.merge(owner.prov, learned or self.keyed_by_training(index))
 
     def _store_seq(self, owner: Seq, index: Value, value: Value) -> None:
         self.heap.touch(owner)
@@ -122,11 +122,11 @@ class Stores(Elements):
         self.summarise(owner)
         owner.element = self.join(owner.element, value)
 
-    def _store_array(self, owner: Array, index: Value, value: Value) -> None:
+    def _store_array(self, owner: Array, index: Value, value: Value, accumulate: bool) -> None:
         if isinstance(index, Array) and value.prov.flags & P.NLL and owner.prov.flags & P.NLL:
             value = self.chosen(index, value, value, owner)
-        prov = self.deep(value)
         learned = self.learned(index, "table", owner)
+        prov = self.deep(value if learned is None else self.counted(value, accumulate))
         prov = self.lattice.merge(prov, self.keyed_by_training(index))
         if owner.prov.flags & _ACTIVATION and not owner.role and self.learned(index, "table") is not None:
             # An edit of what the model has just computed is no statistic; at the target's own entry it is an answer.

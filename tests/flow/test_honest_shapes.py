@@ -265,3 +265,55 @@ def test_the_windows_of_a_chunk_are_told_from_those_of_others(picked: str, score
         text = text.replace(name, textwrap.indent(part.strip("\n"), depth))
     facts = analysed(program(text))
     assert {name for name, _ in facts.found()} == ({"adaptations"} if score_first else {"updates_before_score"})
+
+
+BACKOFF = """
+def run(h, model, val, table):
+    pack(model)
+    model = unpack(h)
+    tokens = val.numpy()
+    n = len(tokens) - 1
+    nlls = np.zeros(n)
+    for begin in range(0, n - h.seq_len, h.seq_len):
+        part = val[begin : begin + h.seq_len + 1].to(torch.int64)
+        logits = model.logits(part[:-1][None])[0]
+        nlls[begin : begin + h.seq_len] = F.cross_entropy(logits, part[1:], reduction="none").cpu().numpy()
+    caches = [{} for _ in range(6)]
+    loss_sum, byte_sum = 0.0, 0.0
+    for pos in range(n):
+        target = int(tokens[pos + 1])
+FIRST
+THEN
+        byte_sum += float(table[target])
+    print(f"final val_bpb:{loss_sum / math.log(2.0) / byte_sum:.6f}")
+"""
+MIXED = """
+p = 1.0 / h.vocab
+for order in range(5, 1, -1):
+    ctx = tokens[max(pos + 2 - order, 0) : pos + 1].tobytes()
+    if ctx in caches[order]:
+        counts = caches[order][ctx]
+        p = counts.get(target, 0) / sum(counts.values())
+        break
+loss_sum -= math.log(0.9 * math.exp(-nlls[pos]) + 0.1 * p)
+"""
+RAISED = {
+    "get": "counts = caches[order].setdefault(ctx, {})\n    counts[target] = counts.get(target, 0) + 1",
+    "+=": "caches[order].setdefault(ctx, collections.Counter())[target] += 1",
+}
+
+
+@pytest.mark.parametrize("raised", RAISED.values(), ids=RAISED)
+@pytest.mark.parametrize("score_first", [True, False])
+def test_raising_a_count_scores_nothing(raised: str, score_first: bool) -> None:
+    """Counts of several orders: the second order's update reads what the first one's has entered."""
+    update = f"""
+for order in range(2, 6):
+    ctx = tokens[max(pos + 2 - order, 0) : pos + 1].tobytes()
+    {raised}
+"""
+    text = "import collections\n" + BACKOFF
+    for name, part in zip(("FIRST", "THEN"), (MIXED, update) if score_first else (update, MIXED), strict=True):
+        text = text.replace(name, textwrap.indent(part.strip("\n"), "        "))
+    facts = analysed(program(text))
+    assert {name for name, _ in facts.found()} == (set() if score_first else {"rescores"})
