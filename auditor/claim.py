@@ -7,6 +7,7 @@ claimed score was printed.
 from __future__ import annotations
 
 import ast
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ Places = tuple[tuple[str, int], ...]
 _SIMPLE = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)
 _SAME = 6e-5
 """Bits per byte: claims are quoted to four digits."""
+_NEAR = 1e-3
+"""Relative distance of a claim that no log prints, such as a mean of runs, from the score that it stands for."""
 
 
 def is_withdrawn(audited: Audited) -> bool:
@@ -84,15 +87,14 @@ def _statement_at(audited: Audited, file: str, line: int) -> str:
 
 
 def claimed_labels(audited: Audited) -> frozenset[str]:
-    """Labels of the log lines that print claimed scores; empty when one of them has none."""
+    """Labels of the log lines that print claimed scores, or what is nearest to them; empty when one has none."""
     metadata = audited.submission.metadata
     claims = metadata.claimed_bpb if metadata is not None else ()
-    labels = frozenset(
-        score.label
-        for run in audited.runs
-        for score in run.scores
-        if any(abs(score.val_bpb - claim) <= _SAME for claim in claims)
-    )
+    scores = [score for run in audited.runs for score in run.scores]
+    away = [min((abs(score.val_bpb - claim) for claim in claims), default=math.inf) for score in scores]
+    least = min(away, default=math.inf)
+    bound = _SAME if least <= _SAME else least if least <= _NEAR * max(claims, default=0.0) else -1.0
+    labels = frozenset(score.label for score, distance in zip(scores, away, strict=True) if distance <= bound)
     return frozenset() if "" in labels else labels
 
 

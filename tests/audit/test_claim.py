@@ -82,10 +82,19 @@ DIAGNOSED = """import copy
     [
         ("after_seeing_it", 1.2204, Status.CLEAR),
         ("after_seeing_it", 1.1111, Status.TRACED),
+        ("after_seeing_it", 1.2198, Status.CLEAR),
+        ("after_seeing_it", 1.1117, Status.TRACED),
         ("DIAGNOSTIC after_seeing_it", 1.3333, Status.CLEAR),
         ("after_seeing_it", 1.3333, Status.TRACED),
     ],
-    ids=["another score is claimed", "it is claimed", "a diagnostic, none is known", "a score, none is known"],
+    ids=[
+        "another score is claimed",
+        "it is claimed",
+        "a mean near another one",
+        "a mean near it",
+        "a diagnostic, none is known",
+        "a score, none is known",
+    ],
 )
 def test_only_a_claimed_score_accuses(tmp_path: Path, label: str, claimed: float, status: Status) -> None:
     code = script(helpers=ADAPT, before_scoring=DIAGNOSED.replace("{label}", label))
