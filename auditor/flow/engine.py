@@ -225,10 +225,8 @@ class Engine:
             view = Array(self._refined(value.prov, iterations, ordinal), start, value.ndim, value, value.role)
             view.span = value.span
             return view
-        if isinstance(value, Seq) and value.element is not None and value.items is None:
+        if isinstance(value, Seq) and value.items is None and value.element is not None and is_plain(value.element):
             # A list out of a list of lists, such as the windows of each chunk.
-            if not is_plain(value.element):
-                return value
             sight = Seq(None, self.refine(value.element, iterations, ordinal), value.prov, value.kind)
             sight.origin = value
             return sight
