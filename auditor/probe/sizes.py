@@ -30,6 +30,7 @@ _KNOBS: tuple[tuple[str, str], ...] = (
     # Training.
     (r"(?:TOTAL_)?ITERATIONS|MAX_STEPS|NUM_STEPS", "2"),
     (r"(?!MUON_)\w*WARMUP_STEPS", "1"),  # not the schedule of Muon's momentum, which costs nothing
+    (r"\w*START_STEP", "1"),  # what starts late in training must have started before the end
     (r"BATCH_WARMUP_START|BATCH_TOKENS_START", _BATCH),
     (r"WARMDOWN_ITERS|WARMDOWN_STEPS|COOLDOWN_ITERS", "1"),
     (r"VAL_LOSS_EVERY", "0"),

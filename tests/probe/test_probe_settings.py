@@ -80,6 +80,7 @@ def test_a_toy_size_is_never_more_than_what_the_run_had(folder: Path) -> None:
         "GLOBAL_TTT_EPOCHS": 3,
         "EVAL_STRIDE": 0,
         "TTT_MAX_EVAL_SECS": 550,
+        "RECUR_START_STEP": 3000,
     }
     lines = [f'{name.lower()} = int(os.environ.get("{name}", {value}))' for name, value in reads.items()]
     (folder / "helpers.py").write_text("import os\n" + "\n".join(lines))
@@ -87,6 +88,7 @@ def test_a_toy_size_is_never_more_than_what_the_run_had(folder: Path) -> None:
     assert {name: environment[name] for name in reads if name in environment} == {
         "GLOBAL_TTT_EPOCHS": "2",
         "TTT_MAX_EVAL_SECS": "1e9",
+        "RECUR_START_STEP": "1",
     }
     (folder / "README.md").write_text(
         _README.replace("TTT_ENABLED=1", "TTT_ENABLED=1 TTT_EPOCHS=3 GLOBAL_TTT_EPOCHS=1")
