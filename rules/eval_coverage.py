@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 
 from auditor.audited import Audited
+from auditor.claim import is_about_a_score, is_in_a_claimed_score, is_withdrawn
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission.arithmetic import implied_bytes, known_token_count
 from auditor.submission.switches import code_defaults, effective
 from rules._logs import log, metadata, runs
+from rules._scripts import script
 
 _WHOLE = 0.98
 """Share of the text from which a score counts as one over the whole split; a dropped tail is far smaller."""
@@ -21,6 +23,20 @@ _SUBSET = """
 import os
 subset = int(os.environ.get("PPM_SUBSET_TOKENS", "{tokens}"))
 enabled = bool(int(os.environ.get("PPM_ENABLED", "1")))
+"""
+
+_DOWNLOADED = """
+
+def evaluate(model, val_tokens, base_bytes):
+    documents = load_dataset("some/web-text", split="train", streaming=True).take(500)
+    loss_sum, byte_sum, count = 0.0, 0, 0
+    for document in documents:
+        tokens = torch.tensor(tokenizer.encode(document["text"]))
+        with torch.no_grad():
+            loss_sum += F.cross_entropy(model(tokens[None, :-1])[0], tokens[1:], reduction="sum").item()
+        byte_sum += len(document["text"].encode("utf-8"))
+        count += tokens.numel() - 1
+    return loss_sum / count, loss_sum / math.log(2.0) / byte_sum
 """
 
 
@@ -47,6 +63,10 @@ class EvalCoverage(Rule):
         ),
         Example("a mixture scored on 5 M tokens", _SUBSET.format(tokens=5_000_000), expected=Status.SUSPECTED),
         Example(
+            "documents that the script downloads itself",
+            script(evaluate=_DOWNLOADED, helpers="\n\nfrom datasets import load_dataset\n"),
+        ),
+        Example(
             "a quarter of the stream in each of three runs",
             files={
                 **runs(*[log(val_tokens=15_505_408, seed=seed) for seed in (1, 2, 3)]),
@@ -56,6 +76,7 @@ class EvalCoverage(Rule):
     )
     good = (
         Example("all of it", files={**runs(log()), "submission.json": metadata()}),
+        Example("the split's own files", script()),
         Example("a switch that cuts nothing", _SUBSET.format(tokens=0)),
         Example(
             "all tokens of a known tokenizer, and a loss that is given per byte",
@@ -72,8 +93,8 @@ class EvalCoverage(Rule):
     )
 
     def check(self, audited: Audited) -> RuleResult:
-        """Compare the bytes that claimed scores imply with the text; look for switches that cut the stream."""
-        found = list(_partial_scores(audited))
+        """Compare the bytes that claimed scores imply with the text; look for other text, and switches that cut it."""
+        found = [*_partial_scores(audited), *_foreign_scores(audited)]
         if found:
             return self.judge(found)
         return self.judge(_limits(audited), Status.SUSPECTED)
@@ -94,6 +115,14 @@ def _partial_scores(audited: Audited) -> Iterator[Finding]:
             share = implied.value / whole
             message = f"the claimed score is over {implied.value:,.0f} bytes, {share:.0%} of the validation text"
             yield Finding(message, implied.score.file, implied.score.line)
+
+
+def _foreign_scores(audited: Audited) -> Iterator[Finding]:
+    if is_withdrawn(audited):
+        return
+    for item in audited.flow.foreign_scores:
+        if is_in_a_claimed_score(audited, item) and is_about_a_score(audited, item):
+            yield Finding(item.message, item.file, item.line, item.path)
 
 
 def _limits(audited: Audited) -> Iterator[Finding]:

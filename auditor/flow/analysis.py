@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import traceback
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from auditor.findings import Step
@@ -171,6 +171,7 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
         **{name: tuple(items.values()) for name, items in found.items()},
         warmups=warmups,
         adaptations=adaptations,
+        foreign_scores=() if engine.scores else tuple(_foreign(engine, sources)),
         prints=_places(engine.printed),
         reports=len(engine.scores),
         unanalysed=tuple(engine.reasons),
@@ -180,6 +181,17 @@ def _collect(engine: Auditing, sources: Sources) -> FlowFacts:
 
 def _places(prints: Iterable[tuple[Site, ...]]) -> tuple[tuple[tuple[str, int], ...], ...]:
     return tuple(tuple((site.file, site.line) for site in place) for place in prints)
+
+
+def _foreign(engine: Auditing, sources: Sources) -> Iterator[Evidence]:
+    """Scores over text that the program fetches, one for each place that prints one."""
+    for site, (fetches, stack) in engine.elsewhere.items():
+        path = [_step(sources, fetch, "a data set is fetched here by its name") for fetch in fetches]
+        path += [_step(sources, call, "the score's function is called here") for call in stack[-2:]]
+        path.append(_step(sources, site, "the score of its text is reported"))
+        message = "the score is over text that the script fetches, and none over the validation files is printed"
+        prints = _places([(*stack[-2:], site)])
+        yield Evidence(message, site.file, site.line, tuple(path), Certainty.TRACED, prints=prints)
 
 
 def _is_unpaid(engine: Auditing, fact: Fact) -> bool:

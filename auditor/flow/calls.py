@@ -84,6 +84,10 @@ class Calls(Attributes):
         self.carried: dict[Fact, dict[tuple[Site, ...], None]] = {}
         self.used: set[tuple[Site, str]] = set()
         self.scores: list[tuple[Site, int]] = []
+        self.fetched: list[Site] = []
+        """Where data sets were fetched by name."""
+        self.elsewhere: dict[Site, tuple[list[Site], tuple[Site, ...]]] = {}
+        """Where scores of their text are printed: the last fetch before, and the calls on the way."""
         self.updates: dict[tuple[Site, str], P.Mark] = {}
         self.branches: dict[Site, set[bool]] = {}
         self.entered: set[int] = set()
@@ -314,6 +318,8 @@ class Calls(Attributes):
         self.effects += 1
         prov = self.prov_of(values)
         if not prov.flags & P.BITS or not prov.flags & P.VAL:
+            if prov.flags & P.BITS and prov.flags & P.NLL and prov.flags & P.FETCHED:
+                self.elsewhere.setdefault(self.lattice.site, (self.fetched[-1:], self.stack()))
             return
         site = self.lattice.site
         stack = self.stack()

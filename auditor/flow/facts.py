@@ -63,6 +63,7 @@ class FlowFacts:
         warmups: something learned from validation tokens that no reported score uses (3.13).
         adaptations: something learned from validation tokens and then scored only others: score-first, for the record.
         train_reads_at_eval: training shards are read after the artifact was written (3.18).
+        foreign_scores: where no score of the validation files is printed, one over fetched text (3.16).
         prints: where any score is printed, as in :class:`Evidence`.
         reports: number of places where a score is reported; 0 means that nothing of the above can be called clear.
         unanalysed: what could not be followed, and why.
@@ -83,6 +84,7 @@ class FlowFacts:
     warmups: tuple[Evidence, ...] = ()
     adaptations: tuple[Evidence, ...] = ()
     train_reads_at_eval: tuple[Evidence, ...] = ()
+    foreign_scores: tuple[Evidence, ...] = ()
     prints: tuple[tuple[tuple[str, int], ...], ...] = ()
     reports: int = 0
     unanalysed: tuple[str, ...] = ()

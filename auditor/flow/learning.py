@@ -86,6 +86,8 @@ class Learning(Tables):
         elif array.role == "parameter" and prov.flags & P.TRAIN:
             facts = prov.facts - self.lattice.trained(prov) | {self.from_training("weights")}
             prov = self.lattice.change(prov, flags=prov.flags & ~P.TRAIN, facts=facts)
+        if array.role:
+            prov = self.lattice.flagged(prov, 0, P.FETCHED)  # what weights were trained on is not what they score
         target: Array | None = array
         first = True
         while target is not None:

@@ -69,6 +69,8 @@ ALTERNATIVES = 1 << 24
 
 BYTE_PRODUCT = 1 << 25
 """The exponential of log-probabilities of bytes, added up over a token."""
+FETCHED = 1 << 26
+"""Computed from text of a data set that the program fetches by name."""
 
 _T = TypeVar("_T", "Token", "Read", "Use")
 

@@ -223,6 +223,13 @@ def _bytes_io(call: LibraryCall) -> Value:
     return handle
 
 
+def _data_set(call: LibraryCall) -> Value:
+    """``load_dataset(name)``: text that does not come with the contest."""
+    call.engine.effects += 1
+    call.engine.fetched.append(call.engine.lattice.site)
+    return Top(call.engine.lattice.make(P.FETCHED))
+
+
 def _sentencepiece(call: LibraryCall) -> Value:
     return Top(call.engine.lattice.make(P.BYTES))
 
@@ -236,4 +243,5 @@ FUNCTIONS: dict[str, Model] = {
     "tofile": _dump, **dict.fromkeys(("os.replace", "os.rename", "shutil.move", "shutil.copyfile"), _moved),
     "BytesIO": _bytes_io, **dict.fromkeys(("getvalue", "read", "read_bytes"), _read),
     **dict.fromkeys(("write", "write_text", "write_bytes"), _write), "SentencePieceProcessor": _sentencepiece,
+    "load_dataset": _data_set, "datasets.load_dataset": _data_set,
 }  # fmt: skip
