@@ -160,7 +160,7 @@ def read_evidence(data: bytes) -> CounterExample:
     """
     try:
         example = msgspec.json.decode(data, type=CounterExample)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise EvidenceError(f"not a counter-example: {error}") from None
     if example.format != FORMAT or example.kind not in Kind.__members__ or not example.streams:
         raise EvidenceError(f"not a counter-example of the form {FORMAT!r}")

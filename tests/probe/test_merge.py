@@ -221,8 +221,9 @@ def test_an_altered_counter_example_is_refused(tmp_path: Path, submission: Submi
     text = path.read_text()
     with pytest.raises(EvidenceError, match="digest"):
         read_evidence(text.replace('"sha256": "', '"sha256": "0', 1).encode())
-    with pytest.raises(EvidenceError, match="not a counter-example"):
-        read_evidence(b"{}")
+    for other in (b"{}", b"\xff", b'{"format": "\xff"}', b'{"unknown":' + b"[" * 100_000):
+        with pytest.raises(EvidenceError, match="not a counter-example"):
+            read_evidence(other)
 
 
 def test_a_counter_example_of_another_script_is_refused(tmp_path: Path, submission: Submission) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.probe.record import Event, Line, Recording, Site
+from auditor.probe.runner import ProbeError, run_probe
+from auditor.probe.settings import setup_for
 from auditor.probe.wire import WireError, pack, unpack
+from auditor.sandbox import SandboxResult, Status, Tier
+from auditor.submission import read_submission
 
 _WORDS, _NUMBERS = st.text(max_size=4), st.integers(0, 9)
 _SITES = st.builds(Site, st.sampled_from(["sum", "numpy"]), _WORDS, _WORDS, _NUMBERS, _NUMBERS)
@@ -83,3 +88,17 @@ def test_missing_arrays_are_refused() -> None:
     del arrays["order"]
     with pytest.raises(WireError):
         unpack(meta, arrays)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [b"{}", b"\xff", b'{"problems":["\xff"]}', b'{"recordings":[{"a":' + b"[" * 100_000],
+    ids=["empty", "no JSON", "no text", "nested"],
+)
+def test_a_forged_answer_is_no_answer(meta: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's process runs the submission's code too, which may send what it likes."""
+    forged = SandboxResult(Status.OK, 0, Tier.NAMESPACES, None, {"meta": np.frombuffer(meta, np.uint8)})
+    monkeypatch.setattr("auditor.probe.runner.run", lambda *_, **__: forged)
+    submission = read_submission(Path(__file__).parent / "submissions" / "surfaces")
+    with pytest.raises(ProbeError, match="makes no sense"):
+        run_probe(submission, setup_for(submission), full=[])

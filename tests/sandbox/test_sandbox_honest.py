@@ -170,3 +170,21 @@ def test_without_a_sandbox_only_on_request_and_never_in_ci(run_source: Any, monk
     monkeypatch.setenv("CI", "true")
     with pytest.raises(SandboxUnavailable, match="CI"):
         run_source("send(1)", tier=Tier.NONE, allow_unsandboxed=True)
+
+
+def test_stand_ins_for_programs_run_from_the_temporary_folder(tier: Tier, run_source: Any) -> None:
+    """Run by an ordinary user too, for whom no mode may be changed once a file is there."""
+    result = run_source(
+        """
+        import shutil, subprocess
+        from pathlib import Path
+        from auditor.probe.inside.shims.programs import install_programs
+        from auditor.probe.inside.workplace import wipe
+        install_programs(Path("stubs").resolve())
+        ended = subprocess.run(["nvidia-smi"]).returncode
+        wipe(Path("stubs"))
+        send([ended, Path("stubs").exists()])
+        """,
+        tier=tier,
+    )
+    assert result.json == [0, False], result

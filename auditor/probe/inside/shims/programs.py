@@ -43,8 +43,8 @@ def install_programs(folder: Path) -> None:
     folder.mkdir()
     for name, body in _STUBS.items():
         program = folder / name
+        program.touch(mode=stat.S_IRWXU, exist_ok=False)  # an ordinary user's sandbox refuses to change modes later
         program.write_text(f"#!/bin/sh\n{body}")
-        program.chmod(stat.S_IRWXU)
     os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
