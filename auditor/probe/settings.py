@@ -22,6 +22,7 @@ _DATASET = re.compile(r"\bfineweb10B_\w{1,100}")
 _TOKENIZER = re.compile(r"\b[\w\-]{1,100}\.model\b")
 _PLAIN_VALUE = re.compile(r"[\w.+\-]+")
 _TRUTH = {"True": "1", "False": "0"}
+_IF_MANY_RANKS = re.compile(r"""(\w+)\s*=\s*["'](\w+)["']\s+if\s+(?:\w+\.)?world_size\s*>\s*1\s+else\b""")
 _MOST_NAMES = 20
 
 
@@ -47,7 +48,7 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
     names = environment_names(texts)
     documented = {name: value for name in names if (value := _documented(submission, name)) is not None}
     sizes = {name: value for name in names if (value := _size(submission, name, stress)) is not None}
-    environment = documented | sizes | dict(flags or {})
+    environment = _defaults_of_many_ranks(texts) | documented | sizes | dict(flags or {})
     rewrites = (*REWRITES, *(STRESS_REWRITES if stress else ()))
     return Setup(
         entry=submission.entry.name,
@@ -61,6 +62,16 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
         datasets=_names(_DATASET, texts),
         tokenizers=_names(_TOKENIZER, texts),
     )
+
+
+def _defaults_of_many_ranks(texts: Iterable[str]) -> dict[str, str]:
+    """Defaults that hang on there being several ranks: a toy run has one, where the official one has eight."""
+    found: dict[str, str] = {}
+    for text in texts:
+        for variable, value in _IF_MANY_RANKS.findall(text):
+            read = rf"""\b(?:get|getenv)\(\s*["'](\w+)["']\s*,\s*{variable}\s*\)"""
+            found |= dict.fromkeys(filter(may_set, re.findall(read, text)), value)
+    return found
 
 
 def environment_names(texts: Iterable[str]) -> tuple[str, ...]:

@@ -137,6 +137,17 @@ def test_a_run_that_its_author_has_retracted_is_not_repeated(folder: Path) -> No
     assert "TTT_LR" not in setup_for(read_submission(folder)).environment
 
 
+def test_a_default_for_several_ranks_is_that_of_the_official_run(folder: Path) -> None:
+    (folder / "helpers.py").write_text(
+        'usual = "1" if world_size > 1 else "0"\nuse = os.environ.get("NGRAM_CACHE", usual)\n'
+        'order = int(os.environ.get("NGRAM_ORDER", "7"))\n'
+    )
+    environment = setup_for(read_submission(folder)).environment
+    assert environment["NGRAM_CACHE"] == "1"
+    assert "NGRAM_ORDER" not in environment
+    assert setup_for(read_submission(folder), flags={"NGRAM_CACHE": "0"}).environment["NGRAM_CACHE"] == "0"
+
+
 def test_flags_overrule(folder: Path) -> None:
     setup = setup_for(read_submission(folder), flags={"TTT_ENABLED": "0", "MODEL_DIM": "32"})
     assert (setup.environment["TTT_ENABLED"], setup.environment["MODEL_DIM"]) == ("0", "32")
