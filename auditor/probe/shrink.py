@@ -117,6 +117,8 @@ class _Tries:
         self.left -= run.cpu_seconds
         self.cpu_seconds += run.cpu_seconds
         self.executions += len(run.full)
+        if len(run.full) < 2:
+            return None  # on so short a stream the code fails
         # That the code repeats itself is known; what is shown in the end is confirmed by a replay with two base runs.
         recordings = {Change("base"): run.full[0], Change("repeat"): run.full[0], change: run.full[1]}
         measured = measure(recordings, design, self.session.labels)

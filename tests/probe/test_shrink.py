@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import toy_scorers as toy
 
+from auditor.audited import Audited
+from auditor.options import ProbeOptions
 from auditor.probe.design import make_design
-from auditor.probe.shrink import Draw, small_design, smallest
+from auditor.probe.experiments import Session
+from auditor.probe.failure import failures_of
+from auditor.probe.measure import Measured, measure
+from auditor.probe.plan import Setup
+from auditor.probe.record import ProbeRun, Recording
+from auditor.probe.shrink import Draw, shrink, small_design, smallest
 from auditor.probe.smaller_sums import stretch
 from auditor.probe.streams import BOS, FIRST_TEXT_TOKEN
+from auditor.submission import read_submission
 
 DESIGN = make_design(24, 64)
 
@@ -68,3 +79,17 @@ def test_a_stretch_ends_with_the_tested_token_and_begins_a_document() -> None:
             assert (small.targets, small.positions, int(small.tokens[0])) == (64 * windows, (64 * windows,), BOS)
             assert np.array_equal(small.tokens[1:], DESIGN.tokens[position - 64 * windows + 1 : position + 1])
     assert stretch(DESIGN, DESIGN.targets, 4) is None
+
+
+def test_code_that_fails_on_short_streams_keeps_its_counter_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train_gpt.py").write_text("import torch\n")
+    main = measure(toy.recordings(toy.train_first, whole=True), toy.DESIGN)
+    assert isinstance(main, Measured)
+    session = Session(Setup("train_gpt.py"), toy.DESIGN, main, "decided", 8, 1.0, "namespaces")
+    failed = ProbeRun((Recording("error", "IndexError", "main"),), (), "namespaces", 1.0)
+    monkeypatch.setattr("auditor.probe.shrink.run_probe", lambda *_, **__: failed)
+    failures = tuple((failure, session) for failure in failures_of(main))
+    shrunk = shrink(failures, Audited(read_submission(tmp_path)), ProbeOptions(), 100.0)
+    assert shrunk.failures == failures
