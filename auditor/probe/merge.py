@@ -69,6 +69,10 @@ def _with_failure(result: RuleResult, failure: Failure, session: Session, submis
     agrees = result.status in {Status.TRACED, Status.SUSPECTED}
     active = [finding for finding in result.findings if not finding.dormant]
     dormant = tuple(finding for finding in result.findings if finding.dormant)
+    if dormant and not active and not session.is_of_the_claim:
+        # Both halves say so: the path is no part of the claim, and the score that moved is not the claimed one.
+        first, *rest = dormant
+        return replace(result, findings=(replace(first, experiment=failure.said), *rest))
     # What is no part of the claim, by the static half, may be what the experiments ran into.
     certain = failure.is_certain and session.is_of_the_claim and (bool(active) or not dormant)
     status = Status.PROVED if certain or result.status is Status.TRACED else Status.SUSPECTED
