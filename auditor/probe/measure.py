@@ -27,6 +27,7 @@ from auditor.probe.entrance import entrance
 from auditor.probe.kernel_outputs import moved_outputs
 from auditor.probe.match import Match, claims, entries, find_matches, match_claim, sizes
 from auditor.probe.record import ENDED, Recording, Site
+from auditor.probe.stream_order import is_in_stream_order
 
 _TEXT = (".txt", ".log", ".json", ".jsonl", ".csv", ".tsv", ".md", ".html", ".out", ".yaml", ".yml", ".py", ".c")
 """Files that say something about a run; what they say of the validation score is no artifact."""
@@ -157,7 +158,9 @@ def measure(
         moved_artifacts=moved_artifacts(base, repeat, [r for c, r in whole.items() if c.position]),
         single=tuple((change, found) for change, found in shifts.items() if change.kind == "substitute"),
         trained=_trained(reference, vectors, whole),
-        reordered=not match.is_bytewise and _is_reordered(reference, vectors, design, sizes(base, match)),
+        reordered=not match.is_bytewise
+        and _is_reordered(reference, vectors, design, sizes(base, match))
+        and not is_in_stream_order(base, match, design.tokens, design.vocabulary),
         effect=_effect(reference, vectors.get(Change("rewrite", design.positions[0])) if design.positions else None),
         outputs=moved_outputs(whole, design),
         entrance=entrance(base, whole[last]) if (last := Change("rewrite", design.targets)) in whole else None,
