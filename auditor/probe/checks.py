@@ -83,16 +83,19 @@ def is_deterministic(base: Vector, repeat: Vector | None) -> bool:
     return repeat is not None and base.shape == repeat.shape and base.tobytes() == repeat.tobytes()
 
 
-def honest_changes(base: Vector, position: int, targets: int) -> int:
+def honest_changes(base: Vector, position: int, targets: int, ordered: bool = False) -> int:
     """The most entries that an honest scorer changes when the tokens from ``position`` on are rewritten.
 
-    Each token before ``position`` is scored at least once by an entry that may not change, so what is left is the
+    Where each token is known to have one entry (``ordered``), no more than the rewritten tokens' change. Otherwise
+    each token before ``position`` is scored at least once by an entry that may not change, so what is left is the
     N - q + 1 rewritten tokens and every entry beyond one per token, which may be a token of the end scored again. A
     scorer that leaves a part of the stream out hides how often it scores the end: then each rewritten token counts as
     often as overlapping windows repeat one.
     """
     scored = int(np.count_nonzero(base))
     rewritten = targets - position + 1
+    if ordered:
+        return rewritten
     if scored < (1.0 - LEFT_OUT) * targets:
         return rewritten * REPEATS
     return rewritten + abs(scored - targets)
@@ -104,13 +107,13 @@ REPEATS = 4
 """Windows of 64 tokens every 16: how often the last token is scored in the toy set-up."""
 
 
-def shift(base: Vector, rewritten: Vector | None, position: int, targets: int) -> Shift | None:
+def shift(base: Vector, rewritten: Vector | None, position: int, targets: int, ordered: bool = False) -> Shift | None:
     """Compare a run whose tokens from ``position`` on were rewritten with the base run; None if not comparable."""
     moved = changed(base, rewritten)
     if moved is None or rewritten is None:
         return None
     largest = float(np.abs(base - rewritten).max()) if base.size else 0.0
-    allowed = honest_changes(base, position, targets)
+    allowed = honest_changes(base, position, targets, ordered)
     return Shift(position, targets, base.size, len(moved), allowed, largest)
 
 

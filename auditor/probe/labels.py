@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from auditor.claim import claimed_labels
@@ -37,6 +38,8 @@ def score_labels(audited: Audited) -> frozenset[str]:
 def names_of(claimed: Sequence[float], printed: Sequence[Mapping[bytes, bytes]]) -> frozenset[str]:
     """Names under which the runs print a claimed number, or numbers whose mean is one.
 
+    A log that is kept twice is one run of the mean.
+
     Args:
         claimed: bits per byte.
         printed: of each run, the last number under each name.
@@ -49,6 +52,6 @@ def names_of(claimed: Sequence[float], printed: Sequence[Mapping[bytes, bytes]])
         name.decode("ascii", "replace")
         for name, numbers in found.items()
         if name not in _EVERY_SCORE
-        for number in (*numbers, sum(numbers) / len(numbers))
+        for number in (*numbers, fmean(set(numbers)))
         if any(abs(number - claim) <= _SAME for claim in claimed)
     )

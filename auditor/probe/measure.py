@@ -141,10 +141,11 @@ def measure(
     reference = vectors[Change("base")]
     if reference is None:  # a match was read from the base run
         raise ValueError("the base run lost its own score")
+    ordered = not match.is_bytewise and is_in_stream_order(base, match, design.tokens, design.vocabulary)
     shifts = {
         change: found
         for change, vector in sorted(vectors.items(), key=lambda pair: (pair[0].position, pair[0].token))
-        if change.position and (found := shift(reference, vector, change.position, design.targets)) is not None
+        if change.position and (found := shift(reference, vector, change.position, design.targets, ordered)) is not None
     }
     return Measured(
         key=base.key,
@@ -158,9 +159,7 @@ def measure(
         moved_artifacts=moved_artifacts(base, repeat, [r for c, r in whole.items() if c.position]),
         single=tuple((change, found) for change, found in shifts.items() if change.kind == "substitute"),
         trained=_trained(reference, vectors, whole),
-        reordered=not match.is_bytewise
-        and _is_reordered(reference, vectors, design, sizes(base, match))
-        and not is_in_stream_order(base, match, design.tokens, design.vocabulary),
+        reordered=not (match.is_bytewise or ordered) and _is_reordered(reference, vectors, design, sizes(base, match)),
         effect=_effect(reference, vectors.get(Change("rewrite", design.positions[0])) if design.positions else None),
         outputs=moved_outputs(whole, design),
         entrance=entrance(base, whole[last]) if (last := Change("rewrite", design.targets)) in whole else None,

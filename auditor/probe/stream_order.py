@@ -20,7 +20,7 @@ from auditor.probe.streams import BOS
 
 
 def is_in_stream_order(recording: Recording, match: Match, tokens: Tokens, vocabulary: int) -> bool:
-    """Whether bytes that were counted with the scores are those of the stream, token by token.
+    """Whether bytes that were counted with the scores are those of the stream, so that each token has one score.
 
     Args:
         recording: a run.
@@ -34,13 +34,12 @@ def is_in_stream_order(recording: Recording, match: Match, tokens: Tokens, vocab
     scores = entries(recording, match)
     if scores is None:
         return False
-    scored = np.flatnonzero(scores)
     counts = [found for convention in conventions(vocabulary) if _tells_order(found := convention(tokens), tokens)]
+    scored = scores != 0.0  # or a loss of nothing, where there are no more entries than tokens
     return any(
-        np.array_equal(beside[scored], expected)
+        np.array_equal(beside, expected) or np.array_equal(beside[scored], expected)
         for beside in _beside(recording, match)
         for expected in counts
-        if len(expected) == len(scored)
     )
 
 

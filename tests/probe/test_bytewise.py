@@ -185,5 +185,6 @@ def test_a_claim_is_a_number_of_one_run_or_their_mean() -> None:
     runs = [{b"mix_bpb": b"0.901916", b"nn_bpb": b"0.972941"}, {b"mix_bpb": b"0.901284", b"nn_bpb": b"0.971111"}]
     assert names_of((0.9019,), runs) == LABEL
     assert names_of((0.9016,), runs) == LABEL
+    assert names_of((0.9016,), [*runs, runs[0]]) == LABEL  # one of the logs is kept twice
     assert names_of((0.5,), runs) == frozenset()
     assert names_of((0.5,), [{b"val_bpb": b"0.50000"}]) == frozenset()  # the name of every score is no name

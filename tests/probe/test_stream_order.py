@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -60,3 +60,19 @@ def test_bytes_in_the_order_of_the_stream_leave_no_excuse_for_a_leak(
     assert silent.reordered
     assert found.reordered == reordered
     assert bool(found.leaks) != reordered
+
+
+def hindsight(tokens: toy.Tokens) -> Iterator[toy.Vector]:
+    """Every third token costs nothing, and the losses of three others depend on the last of the stream."""
+    losses = np.where(in_order(tokens) % 3 == 0, 0.0, 2.5)
+    losses[[10, 100, -1]] += tokens[-1] / 10.0
+    yield from np.array_split(losses, 4)
+
+
+def test_losses_of_nothing_hide_no_leak_where_each_token_has_one() -> None:
+    streams = {change: toy.DESIGN.apply(change) for change in leak_changes(toy.DESIGN)}
+    runs = {change: counted(hindsight, tokens, in_order(tokens)) for change, tokens in streams.items()}
+    found = measure(runs, toy.DESIGN)
+    assert isinstance(found, Measured)
+    last = next(item for item in found.shifts if item.position == toy.DESIGN.targets)
+    assert (last.changed, last.allowed) == (3, 1)
