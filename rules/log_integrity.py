@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from auditor.audited import Audited
 from auditor.findings import Condition, Finding, RuleResult, Severity
 from auditor.rule import Example, Rule, Ruling
+from auditor.score_names import claimed_names
 from rules._logs import log, metadata, runs
 from rules._printed import unprinted
 
@@ -60,6 +61,13 @@ class LogIntegrity(Rule):
         ),
         Example("the log prints it", files={"submission.json": metadata(), **runs(log())}),
         Example(
+            "the mean of lines of another kind",
+            files={
+                "submission.json": metadata(val_bpb=0.9016),
+                **runs(*(log() + f"ppm_mix bytes=100 mix_bpb={each}\n" for each in ("0.901916", "0.901284"))),
+            },
+        ),
+        Example(
             "the mean of three",
             files={
                 "submission.json": metadata(val_bpb=1.2205),
@@ -101,9 +109,8 @@ def _headline(audited: Audited) -> Iterator[Finding]:
         and all(any(abs(r.val_bpb - p) <= _SAME for p in printed) for r in metadata.seed_results if r.val_bpb)
         else set()
     )
-    if not any(abs(metadata.val_bpb - value) <= _SAME for value in printed | means):
-        best = min(printed)
-        message = (
-            f"val_bpb {metadata.val_bpb:g} is in no log and is no mean of them; the best printed score is {best:g}"
-        )
-        yield Finding(message, metadata.file, 0)
+    if any(abs(metadata.val_bpb - value) <= _SAME for value in printed | means) or claimed_names(audited):
+        return
+    best = min(printed)
+    message = f"val_bpb {metadata.val_bpb:g} is in no log and is no mean of them; the best printed score is {best:g}"
+    yield Finding(message, metadata.file, 0)

@@ -24,7 +24,6 @@ from auditor.probe.engagement import STATISTICS, TRAINING
 from auditor.probe.experiments import Session
 from auditor.probe.failure import Failure
 from auditor.probe.kinds import Kind
-from auditor.probe.labels import score_labels
 from auditor.probe.match import Match, entries, match_claim, orders
 from auditor.probe.measure import reason
 from auditor.probe.plan import Setup
@@ -33,6 +32,7 @@ from auditor.probe.runner import ProbeError, run_probe
 from auditor.probe.settings import setup_for
 from auditor.probe.two_ranks import rank_of
 from auditor.sandbox import SandboxUnavailable
+from auditor.score_names import score_labels
 from auditor.submission import Submission
 
 if TYPE_CHECKING:

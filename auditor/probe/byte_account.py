@@ -22,7 +22,6 @@ from auditor.probe.design import WINDOWS, Design
 from auditor.probe.experiments import Session
 from auditor.probe.failure import Failure
 from auditor.probe.kinds import Kind
-from auditor.probe.labels import score_labels
 from auditor.probe.match import entries, match_claim
 from auditor.probe.measure import reason
 from auditor.probe.plan import Setup, Variant
@@ -30,6 +29,7 @@ from auditor.probe.record import ENDED, Recording, Site
 from auditor.probe.runner import ProbeError, run_probe
 from auditor.probe.settings import setup_for
 from auditor.sandbox import SandboxUnavailable
+from auditor.score_names import score_labels
 from auditor.submission import Submission
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from auditor.probe.design import (
 from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
 from auditor.probe.failure import Failure, failures_of
 from auditor.probe.kinds import BYTE_MIXTURE, Kind, predicted
-from auditor.probe.labels import score_labels
 from auditor.probe.measure import Measured, measure
 from auditor.probe.plan import Setup
 from auditor.probe.record import ENDED, ForkedCall, Recording
 from auditor.probe.runner import ProbeError, run_probe
 from auditor.probe.settings import setup_for
 from auditor.sandbox import SandboxUnavailable
+from auditor.score_names import score_labels
 
 if TYPE_CHECKING:
     from auditor.audited import Audited

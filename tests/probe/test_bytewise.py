@@ -18,10 +18,10 @@ from auditor.probe.bytewise import conventions
 from auditor.probe.design import Change, call_changes
 from auditor.probe.inside.accumulators import watch
 from auditor.probe.inside.tap import TAP
-from auditor.probe.labels import names_of
 from auditor.probe.measure import Measured, measure
 from auditor.probe.record import Event, Line, Recording, Site
 from auditor.probe.tokenizer import toy_tokenizer
+from auditor.score_names import names_of
 
 BITS = Site("numpy", "train_gpt.py", "mixture_bpb", 12, 4)
 ORDER = 3

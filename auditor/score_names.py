@@ -21,15 +21,19 @@ _MOST_BYTES = 4 << 20
 
 
 def score_labels(audited: Audited) -> frozenset[str]:
-    """Labels of the lines that print claimed scores; where none is known, the names of numbers that are the claim.
+    """Labels of the lines that print claimed scores; where none is known, the names of numbers that are the claim."""
+    return claimed_labels(audited) or claimed_names(audited)
+
+
+def claimed_names(audited: Audited) -> frozenset[str]:
+    """Names of printed numbers that are the claim.
 
     A mixture's score is often printed in a line of its own making, such as ``ppm_mix bytes=27048621 mix_bpb=0.9``, and
     claimed as one run's or as the mean over the runs.
     """
-    known = claimed_labels(audited)
     metadata = audited.submission.metadata
-    if known or metadata is None:
-        return known
+    if metadata is None:
+        return frozenset()
     root = audited.submission.root
     texts = [(root / run.name).read_bytes()[-_MOST_BYTES:] for run in audited.runs if (root / run.name).is_file()]
     return names_of(metadata.claimed_bpb, [dict(_PRINTED.findall(text)) for text in texts])
