@@ -75,6 +75,14 @@ class Numbering:
             self._keys[symbol] = key
         return Affine(0, ((symbol, 1),))
 
+    def key(self, symbol: int) -> Hashable:
+        """The computation that a symbol stands for; None for one that nothing is known of."""
+        return self._keys.get(symbol)
+
+    def first(self, of: Affine) -> Affine:
+        """The first element of a list of integers, given as what its elements read."""
+        return self.of(("first", Affine(0, of.terms))).plus(Affine(of.const)) or self.fresh()
+
     def element(self, of: Affine, seen: Hashable) -> Affine:
         """The element of a list of integers that one iteration of a loop sees, given as ``seen``.
 

@@ -12,6 +12,7 @@ from auditor.findings import Step
 from auditor.flow.engine import BudgetExceededError
 from auditor.flow.facts import Certainty, Evidence, FlowFacts
 from auditor.flow.library.dispatch import Auditing
+from auditor.flow.prefixes import may_precede
 from auditor.flow.program import Sources
 from auditor.flow.provenance import BYTES, Fact, Mark, Site
 from auditor.flow.witness import Witness
@@ -31,7 +32,7 @@ _FIELDS = {
     "unnormalised": ("unnormalised_mixtures", "counts are divided by something that is not their sum over all tokens"),
     "scaled": ("unnormalised_mixtures", "the score of a token is scaled as those of the other tokens are not"),
     "pseudo-expert": ("pseudo_experts", "an entropy takes part in a mixture of negative log-likelihoods"),
-    "target-gate": ("target_gates", "a probability depends on a truth about the very token that it scores"),
+    "target-gate": ("target_gates", "whether, or how, a probability is mixed depends on the very token that it scores"),
     "leak": ("leaks", "a score depends on its own token, or on a later one, before it is credited"),
     "oracle": ("oracle_choices", "the better of two scores is kept after the token is known"),
     "oracle-difference": ("oracle_choices", "what a score depends on is the better of two after the token is known"),
@@ -231,6 +232,9 @@ def _evidence(
         return name, Evidence(message, fact.site.file, fact.site.line, (*path, *end), certainty)
     kind = "prequant" if mark.kind == "weights" and mark.phase < engine.phase else mark.kind
     name, message = _LEARNED[kind]
+    if not fact.certain and fact.region is not None:
+        before = any(may_precede(engine.numbers, region, fact.region) for region in mark.regions)
+        message = _PREFIX if before and kind == "table" else message
     path = [_step(sources, min(r.site for r in mark.regions), "validation tokens are read here")]
     path += [_step(sources, site, "called here") for site in mark.stack[-2:]]
     path.append(_step(sources, mark.site, _LEARNS[mark.kind]))
@@ -247,6 +251,7 @@ _LEARNS = {
 }
 
 
+_PREFIX = "a table scores that was filled with the text before the first window, which this rank has not scored"
 _TRAINS = {"read": "training data are read here", "weights": "training data go into the weights here"}
 _WARM_UP = "something learns from validation tokens, and no reported score uses it"
 _ADAPTS = "something learns from validation tokens and scores only others afterwards"

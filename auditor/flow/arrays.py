@@ -76,7 +76,7 @@ class Arrays(Learning):
             return Top(prov, start if start is not None else None)
         role = array.role
         view = Array(prov, start, array.ndim if selects else self._axes(array, index), array, role)
-        view.span, view.mask = array.span, array.mask
+        view.span, view.mask, view.stop = array.span, array.mask, array.stop
         return view
 
     def shift(self, array: Array, index: Value) -> tuple[Affine | None, Affine | None, bool]:
@@ -163,7 +163,8 @@ class Arrays(Learning):
         for region in prov.regions:
             moved = region.within(deps)
             if stream:
-                moved = Region(moved.deps, None, low if sliced else None, high, self.lattice.site)
+                end = index.stop if isinstance(index, Array) else high
+                moved = Region(moved.deps, None, low if sliced else None, end, self.lattice.site)
             elif sliced and isinstance(index, Tuple):
                 moved = moved._replace(span=self.cut(index))
             regions.add(moved)

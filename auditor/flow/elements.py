@@ -95,11 +95,21 @@ class Elements(Arrays):
         element = self.elements(owner)
         if isinstance(owner, Seq) and owner.kind == FLAT:
             element = self._at(element, index)
+        elif isinstance(index, Const) and index.value == 0:
+            return self._first(element)
         if index.prov.flags & P.HASHED and isinstance(element, Const | Top):
             return Top(
                 self.read_table(owner, index, self.lattice.union(element.prov, index.prov)), self.numbers.fresh()
             )
         return self.depending(element, index.prov) if index.prov.deps else element
+
+    def _first(self, element: Value) -> Value:
+        """The first element of a list, by what any reads; in a loop that chooses the list, lists have their own."""
+        if isinstance(element, Tuple):
+            return Tuple(tuple(self._first(item) for item in element.items), element.prov)
+        if not isinstance(element, Top) or element.affine is None or P.live(element.prov.deps):
+            return element
+        return Top(element.prov, self.numbers.first(element.affine), element.text)
 
     def _at(self, first: Value, index: Value) -> Value:
         """The element of a list at an index, by the one that stands for its first."""

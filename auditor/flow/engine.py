@@ -200,7 +200,7 @@ class Engine:
             return Tuple(value.items, prov)
         if isinstance(value, Array):
             view = Array(prov, value.start, value.ndim, value, value.role, value.rows)
-            view.span, view.mask = value.span, value.mask
+            view.span, view.mask, view.stop = value.span, value.mask, value.stop
             return view
         return value
 
@@ -326,8 +326,8 @@ class Engine:
         if isinstance(obj, Instance | ClassObj):
             return (self.lattice.merge(a[0], b[0]), self._join_names(a[1], b[1]))
         if isinstance(obj, Array):
-            same = a[1] if a[1] == b[1] else None
-            return (self.lattice.merge(a[0], b[0]), same, a[2] or b[2], a[3] if a[3] == b[3] else None)
+            start, span, stop = (a[i] if a[i] == b[i] else None for i in (1, 3, 4))
+            return (self.lattice.merge(a[0], b[0]), start, a[2] or b[2], span, stop)
         return self.lattice.merge(a, b)
 
     def _join_names(self, a: dict[Any, Value], b: dict[Any, Value]) -> dict[Any, Value]:

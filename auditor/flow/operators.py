@@ -8,6 +8,7 @@ from typing import Any
 
 from auditor.flow import ir, scaling, uses
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
+from auditor.flow.affine import Affine
 from auditor.flow.comparisons import Comparisons
 from auditor.flow.provenance import Provenance
 from auditor.flow.values import Array, Const, Dict, Seq, Top, Tuple, Union, Value
@@ -68,6 +69,7 @@ class Operators(Comparisons):
             spans = [v.span for v in arrays if v.span is not None]
             result.span = spans[0] if spans else None
             result.mask = op in "&|" and any(v.mask for v in arrays)
+            result.stop = self._stop(op, a, b)
             if result.span is not None and prov.regions and op in "*&":
                 result.prov = self.narrowed(prov, result.span)
             return result
@@ -161,6 +163,12 @@ class Operators(Comparisons):
             if not left.terms:
                 return right.times(left.const)
         return self.numbers.of((op, left, right))
+
+    def _stop(self, op: str, a: Value, b: Value) -> Affine | None:
+        """What is above all elements of an index range that is moved."""
+        stop, by = (b.stop, a) if isinstance(b, Array) and op == "+" else (a.stop if isinstance(a, Array) else None, b)
+        distance = self.affine(by) if not isinstance(by, Array) and op in "+-" else None
+        return stop.plus(distance, -1 if op == "-" else 1) if stop is not None and distance is not None else None
 
     def _unary(self, node: ir.Unary) -> Value:
         value = self.eval(node.value)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from auditor.flow.affine import Affine, Numbering
+from auditor.flow.prefixes import may_precede
 from auditor.flow.spans import Apart, Span, apart, is_before
 
 VAL = 1 << 0
@@ -386,7 +387,7 @@ class Lattice:
             if parts is Apart.YES:
                 continue
             certain = (not theirs or theirs <= mine) and parts is Apart.NO
-            if mark.kind == "table" and theirs:
+            if mark.kind == "table" and (theirs or may_precede(self.numbers, region, scored)):
                 certain = False
             result = bool(result) or certain
         return result

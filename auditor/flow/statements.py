@@ -73,7 +73,7 @@ class Interpreter(Loops):
             if old.role or old.base is not None:
                 return True
             if isinstance(result, Array):
-                result.start = None
+                result.start = result.stop = None
             self.store(node.target, self.with_prov(old, result.prov) if not isinstance(result, Array) else result)
             return True
         if isinstance(old, Seq) and node.op == "+":
@@ -140,11 +140,13 @@ class Interpreter(Loops):
             )
 
         gates = uses.gate(self.lattice, test.prov)
+        here = self.lattice.site
 
         def joined(a: dict[Obj, Any], b: dict[Obj, Any]) -> None:
             if oracle is not None:
                 self._mark_choice(a, b, oracle)
             if oracle is not None or uses.positions(gates, "gate", "likely"):
+                self.lattice.site = here  # it is the condition that decides
                 self._mark_chosen(test, _assigned([*node.body, *node.orelse]), a, b)
 
         tests = self.frames[-1].tests

@@ -17,7 +17,7 @@ _CHOICES = frozenset({"oracle", "oracle-difference"})
 INSIDE = frozenset({"gated", "felt"})
 """Kinds that are part of a number."""
 _SEEN = {
-    "gated": "a truth about the token at this position is read here",
+    "gated": "what is done here depends on the token at this position, or on how likely it was found",
     "felt": "the token at this position goes into the computation here",
 }
 SMALL = 256

@@ -147,6 +147,7 @@ class Array(Obj):
 
     Attributes:
         start: for stretches of the token stream and index ranges, the first element's position or value.
+        stop: for index ranges, a value above all of theirs.
         ndim: number of axes where known.
         base: the array that this one is a view of, which writes reach.
         role: "" for data, "parameter" of a module, or "leaf" for another tensor that requires a gradient.
@@ -155,7 +156,7 @@ class Array(Obj):
         columns: of windows over the stream, the tokens of the first column; None for other arrays.
     """
 
-    __slots__ = ("base", "columns", "mask", "ndim", "role", "rows", "span", "start")
+    __slots__ = ("base", "columns", "mask", "ndim", "role", "rows", "span", "start", "stop")
 
     def __init__(
         self,
@@ -168,6 +169,7 @@ class Array(Obj):
     ) -> None:
         super().__init__(prov)
         self.start, self.ndim, self.base, self.role, self.rows = start, ndim, base, role, rows
+        self.stop: Affine | None = None
         self.span: Any = None
         self.mask = False
         self.columns: tuple[Token, ...] | None = None
@@ -176,10 +178,10 @@ class Array(Obj):
         return (self.base,)
 
     def save(self) -> Any:
-        return (self.prov, self.start, self.role, self.span)
+        return (self.prov, self.start, self.role, self.span, self.stop)
 
     def restore(self, state: Any) -> None:
-        self.prov, self.start, self.role, self.span = state
+        self.prov, self.start, self.role, self.span, self.stop = state
 
 
 FLAT = "flat"
@@ -449,6 +451,7 @@ def fingerprint(value: Value) -> object:
             "array",
             id(value.prov),
             value.start,
+            value.stop,
             value.ndim,
             value.span,
             value.rows,

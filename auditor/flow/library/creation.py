@@ -76,6 +76,7 @@ def _arange(call: LibraryCall) -> Value:
     start, stop = (bounds[0], bounds[1]) if len(bounds) > 1 else (first, bounds[0] if bounds else engine.top())
     prov = call.prov()
     result = Array(prov, engine.affine(start), 1)
+    result.stop = engine.affine(stop) if len(call.args) < 3 and "step" not in call.keywords else None
     few = isinstance(stop, Const) and isinstance(stop.value, int) and stop.value < 256
     # The vocabulary is as large in every iteration; what counts to the loop's own number is a context.
     whole = len(bounds) == 1 and "start" not in call.keywords

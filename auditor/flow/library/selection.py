@@ -27,7 +27,8 @@ def _positions(call: LibraryCall) -> Value | None:
     if call.name == "where" and len(call.args) > 1:
         return _where(call)
     result = Array(call.engine.positional(call.prov()), None, 1)
-    return Tuple((result,), result.prov) if call.name == "where" else result
+    per_axis = call.name == "where" or call.dotted == "numpy.nonzero" or "as_tuple" in call.keywords
+    return Tuple((result,), result.prov) if per_axis else result
 
 
 def _minimum(call: LibraryCall) -> Value | None:

@@ -42,7 +42,7 @@ def _view(call: LibraryCall) -> Value | None:
         elif call.name in {"squeeze", "expand"}:
             ndim = None
         view = Array(value.prov, value.start, ndim, value, value.role, value.rows)
-        view.span = value.span
+        view.span, view.stop = value.span, value.stop
         if call.name in {"chunk", "split", "unbind"}:
             return Seq(None, view, engine.lattice.none)
         return view
@@ -57,7 +57,7 @@ def _copied(call: LibraryCall) -> Value | None:
         return value if call.name in {"to", "cpu", "cuda", "float", "double", "half", "bfloat16", "type"} else None
     if isinstance(value, Array):
         result = Array(value.prov, value.start, value.ndim, None, "", value.rows)
-        result.span = value.span
+        result.span, result.stop = value.span, value.stop
         return result
     if isinstance(value, Union):
         return Array(call.engine.deep(value))
