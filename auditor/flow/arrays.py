@@ -77,6 +77,7 @@ class Arrays(Learning):
         role = array.role
         view = Array(prov, start, array.ndim if selects else self._axes(array, index), array, role)
         view.span, view.mask, view.stop = array.span, array.mask, array.stop
+        view.timed = _is_one_window(array, index)
         return view
 
     def shift(self, array: Array, index: Value) -> tuple[Affine | None, Affine | None, bool]:
@@ -165,11 +166,11 @@ class Arrays(Learning):
             if stream:
                 end = index.stop if isinstance(index, Array) else high
                 moved = Region(moved.deps, None, low if sliced else None, end, self.lattice.site)
-            elif sliced and isinstance(index, Tuple):
+            elif sliced and (isinstance(index, Tuple) or array.timed):
                 moved = moved._replace(span=self.cut(index))
             regions.add(moved)
         facts = prov.facts
-        if sliced and isinstance(index, Tuple) and not stream:
+        if sliced and (isinstance(index, Tuple) or array.timed) and not stream:
             facts = self._inside(facts, self.cut(index))
         return self.lattice.change(prov, regions=regions, facts=facts)
 
@@ -224,6 +225,15 @@ def _from_the_end(bound: Value) -> bool:
 def is_activation(prov: Provenance) -> bool:
     """Whether an array is of activations, not of scores: their last axis is no time axis."""
     return bool(prov.flags & P.WEIGHTS and not prov.flags & P.NLL) and not uses.positions(prov, "gold", "count")
+
+
+def _is_one_window(array: Array, index: Value) -> bool:
+    """Whether an index picks one row of a batch of windows, and at most cuts its end off: ``x[i]``, ``x[i, :n]``."""
+    if not isinstance(index, Tuple):
+        return isinstance(index, Const | Top) and array.ndim == (3 if is_activation(array.prov) else 2)
+    *rows, last = index.items or (index,)
+    whole = isinstance(last, Slice) and (last.lower is None or (isinstance(last.lower, Const) and not last.lower.value))
+    return whole and len(rows) == 1 and isinstance(rows[0], Const | Top)
 
 
 def _is_of_features(index: Value) -> bool:

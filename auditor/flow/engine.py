@@ -200,7 +200,7 @@ class Engine:
             return Tuple(value.items, prov)
         if isinstance(value, Array):
             view = Array(prov, value.start, value.ndim, value, value.role, value.rows)
-            view.span, view.mask, view.stop = value.span, value.mask, value.stop
+            view.span, view.mask, view.stop, view.timed = value.span, value.mask, value.stop, value.timed
             return view
         return value
 

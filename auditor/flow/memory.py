@@ -143,7 +143,7 @@ def _is_module(instance: Instance) -> bool:
 def _fresh(value: Value) -> Value:
     if isinstance(value, Array) and not value.role:
         copy = Array(value.prov, value.start, value.ndim, None, "", value.rows)
-        copy.span, copy.mask, copy.stop = value.span, value.mask, value.stop
+        copy.span, copy.mask, copy.stop, copy.timed = value.span, value.mask, value.stop, value.timed
         return copy
     if isinstance(value, Tuple):
         return Tuple(tuple(_fresh(v) for v in value.items), value.prov)

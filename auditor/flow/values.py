@@ -154,9 +154,10 @@ class Array(Obj):
         rows: whether the first axis is the batch (True), is 1 (False), or unknown.
         mask: whether its elements are truths, so that indexing by it selects and does not look up.
         columns: of windows over the stream, the tokens of the first column; None for other arrays.
+        timed: whether its first axis is that of the positions of one window, from the window's first.
     """
 
-    __slots__ = ("base", "columns", "mask", "ndim", "role", "rows", "span", "start", "stop")
+    __slots__ = ("base", "columns", "mask", "ndim", "role", "rows", "span", "start", "stop", "timed")
 
     def __init__(
         self,
@@ -171,7 +172,7 @@ class Array(Obj):
         self.start, self.ndim, self.base, self.role, self.rows = start, ndim, base, role, rows
         self.stop: Affine | None = None
         self.span: Any = None
-        self.mask = False
+        self.mask = self.timed = False
         self.columns: tuple[Token, ...] | None = None
 
     def held(self) -> Iterable[Value | None]:
@@ -456,6 +457,7 @@ def fingerprint(value: Value) -> object:
             value.span,
             value.rows,
             value.mask,
+            value.timed,
             id(value) if value.role else 0,
         )
     if isinstance(value, Tuple):

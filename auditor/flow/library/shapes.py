@@ -57,7 +57,7 @@ def _copied(call: LibraryCall) -> Value | None:
         return value if call.name in {"to", "cpu", "cuda", "float", "double", "half", "bfloat16", "type"} else None
     if isinstance(value, Array):
         result = Array(value.prov, value.start, value.ndim, None, "", value.rows)
-        result.span, result.stop = value.span, value.stop
+        result.span, result.stop, result.timed = value.span, value.stop, value.timed
         return result
     if isinstance(value, Union):
         return Array(call.engine.deep(value))
