@@ -378,6 +378,19 @@ def primary_logs(logs: Iterable[Log], seeds: Iterable[float], headline: float | 
     return tuple(log for log in every if not _OTHER_RUN.search(log.name.lower())) or every
 
 
+def of_another_run(logs: Iterable[Log], claims: Iterable[float]) -> bool:
+    """Whether logs are of a run that is not claimed: they end better than any claim, and print nothing near one.
+
+    An author who claims the worse score has left out what made the better one, such as an experiment that the README
+    calls illegal.
+    """
+    every, claims = tuple(logs), tuple(claims)
+    ends = [log.final_score.val_bpb for log in every if log.final_score is not None]
+    if not claims or not ends or max(ends) >= min(claims):
+        return False
+    return not any(_near(score, claim) for log in every for score in log.scores for claim in claims)
+
+
 def _near(score: Score | None, claim: float) -> bool:
     """Nearer than configurations usually lie apart whose difference is worth a table."""
     return score is not None and abs(score.val_bpb - claim) <= 0.03 * claim

@@ -14,7 +14,7 @@ from auditor.submission.entry import choose_entry
 from auditor.submission.folder import FileKind, Folder, SubmittedFile, list_folder
 from auditor.submission.kernels import Kernel, file_kernels
 from auditor.submission.launch import LaunchConfiguration, documented_launch
-from auditor.submission.logs import Log, parse_log, primary_logs, squeeze
+from auditor.submission.logs import Log, of_another_run, parse_log, primary_logs, squeeze
 from auditor.submission.metadata import Metadata, parse_metadata
 from auditor.submission.problems import Problem, ProblemKind, ReadLimits, shorten
 from auditor.submission.source import Source
@@ -116,13 +116,13 @@ def read_submission(root: Path, *, limits: ReadLimits | None = None) -> Submissi
     else:
         closure = follow(folder, name, limits)
     logs = _logs(folder, closure.sources, limits, problems)
-    runs = _runs(logs, metadata)
+    runs = _runs(logs, metadata, commands)
     embedded = _embedded(folder, runs, limits) if name is None else None
     if embedded is not None:
         name, text = embedded
         closure = follow(folder, name, limits, text)
         logs = _logs(folder, closure.sources, limits, [])
-        runs = _runs(logs, metadata)
+        runs = _runs(logs, metadata, commands)
     problems.extend(closure.problems)
     launch = documented_launch(commands, name or "", closure.environment, runs, metadata)
     problems.extend(_ambiguities(launch))
@@ -207,11 +207,13 @@ def _logs(
     return tuple(logs)
 
 
-def _runs(logs: tuple[Log, ...], metadata: Metadata | None) -> tuple[Log, ...]:
-    """The logs of the submitted runs."""
+def _runs(logs: tuple[Log, ...], metadata: Metadata | None, commands: tuple[Command, ...]) -> tuple[Log, ...]:
+    """The logs of the submitted runs; none where a documented command made the claimed score, and they show another."""
     claims = [result.val_bpb for result in metadata.seed_results] if metadata else []
     seeds = [claim for claim in claims if claim is not None]
-    return tuple(primary_logs(logs, seeds, metadata.val_bpb if metadata else None))
+    runs = primary_logs(logs, seeds, metadata.val_bpb if metadata else None)
+    documented = any(command.script for command in commands)
+    return () if documented and metadata and of_another_run(runs, metadata.claimed_bpb) else runs
 
 
 def _embedded(folder: Folder, runs: tuple[Log, ...], limits: ReadLimits) -> tuple[str, str] | None:

@@ -86,6 +86,35 @@ def test_logs_of_ablations_do_not_speak_for_the_submission(tmp_path: Path) -> No
     assert not launch.logged["within_boost"].conflicts
 
 
+@pytest.mark.parametrize(
+    ("claim", "command", "logs"),
+    [
+        (1.1679, True, 0),
+        (1.1679, False, 1),
+        (1.0106, True, 1),
+        (1.02, True, 1),
+        (1.1301, True, 1),
+        (0.85, True, 1),
+    ],
+    ids=["worse", "worse, and no command", "the same", "mistyped", "printed before", "better"],
+)
+def test_the_log_of_a_better_run_than_the_claimed_one_documents_another(
+    tmp_path: Path, claim: float, command: bool, logs: int
+) -> None:
+    """An experiment that the author does not claim; a mistyped score, or one of an earlier stage, is of this run."""
+    files = {
+        "train_gpt.py": SCRIPT,
+        "README.md": f"# Run\n```\n{'WITHIN_BOOST=0 torchrun train_gpt.py' if command else 'see the code'}\n```\n",
+        "submission.json": f'{{"val_bpb": {claim}}}',
+        "train.log": "  within_boost: 0.75\n" + TRAINED + "step val_bpb:1.1301\nfinal val_loss:1.7 val_bpb:1.0106\n",
+    }
+    launch = read_submission(make(tmp_path, files)).launch
+    assert len(launch.logs) == logs
+    setting = launch.find("WITHIN_BOOST")
+    assert setting is not None
+    assert setting.value == ("0.75" if logs else "0")
+
+
 def test_a_shell_script_documents_the_launch(tmp_path: Path) -> None:
     run = "#!/bin/bash\nexport WITHIN_BOOST=0   # off\nexport SEED=${SEED:-1337}\nTTT=1 \\\n torchrun train_gpt.py\n"
     launch = read(tmp_path, run=run).launch
