@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor.audited import Audited
+from auditor.claim import is_withdrawn
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission.arithmetic import ImpliedBytes, bytes_per_token, implied_bytes, known_token_count
@@ -26,6 +27,9 @@ _SAME_TABLE = 0.003
 
 _ROUND, _TAIL = 10_000_000, 16_384
 """A stream of so many tokens, or a multiple, less what fills no sequence, was cut there: it is not the documents'."""
+
+_SURPLUS = 1.003
+"""Ratio of credited bytes to the text's from which they are more than other tails and roundings."""
 
 _TABLE = """
 import sentencepiece as spm
@@ -91,6 +95,24 @@ _ONCE = 'base_bytes[i] = len(piece[1:].encode("utf-8"))'
 _ADD = "counted += (has_space[target] & ~is_boundary[prev]).to(torch.float64)"
 
 
+_ASSUMED = """
+import math
+
+import torch
+
+VOCAB_SIZE = 1024
+
+
+def evaluate(model, tokens):
+    bits, count = 0.0, 0
+    for begin in range(0, tokens.numel() - 256, 256):
+        bits += model.bits(tokens[begin : begin + 256]).item()
+        count += 256
+    bpb = bits / (count * {bytes})
+    print(f"val_bpb:{{bpb:.4f}}")
+"""
+
+
 def _counting_no_tokens(*score: float, vocabulary: int) -> dict[str, str]:
     """A log without its number of validation tokens, and the command of the run."""
     command = f"```bash\nVOCAB_SIZE={vocabulary} torchrun --nproc_per_node=8 train_gpt.py\n```\n"
@@ -145,8 +167,16 @@ class BpbDenominator(Rule):
             files=_counting_no_tokens(1.9774, 0.8777, vocabulary=1024),
             expected=Status.SUSPECTED,
         ),
+        Example("every token is taken for 4.3 bytes, and has 2.44", _ASSUMED.format(bytes=4.3)),
+        Example(
+            "a constant for a tokenizer that nobody knows",
+            _ASSUMED.format(bytes=3.1).replace("1024", "3000"),
+            expected=Status.SUSPECTED,
+        ),
     )
     good = (
+        Example("a constant that is no more than the text has", _ASSUMED.format(bytes=2.43)),
+        Example("a constant, and a log whose arithmetic is right", _ASSUMED.format(bytes=4.3), runs(log())),
         Example("a table from a file, and a log whose arithmetic is right", _FROM_FILE, runs(log())),
         Example("a tokenizer of one's own, and a log whose arithmetic is right", _OWN, runs(log())),
         Example(
@@ -177,13 +207,15 @@ class BpbDenominator(Rule):
         excess = [
             i
             for i in implied
-            if whole is not None and i.value - i.error > 1.003 * whole and not _same_density(i, audited)
+            if whole is not None and i.value - i.error > _SURPLUS * whole and not _same_density(i, audited)
         ]
         varying = [i for i in excess if _varies(i, audited)]
         in_logs = [_finding(i, whole, i in varying) for i in excess if whole is not None]
         # Logs whose arithmetic is right speak for the table, whatever it credits a rare token.
         credits = [] if implied and not excess else _credits(audited)
         in_code = [_too_much(credit) for credit in credits]
+        assumed = [] if implied and not excess else list(_assumed(audited))
+        in_code += [finding for finding, certain in assumed if certain]
         # One log with another count is a slip; that every run credits too much is how it was scored.
         certain = (
             whole is not None
@@ -200,6 +232,7 @@ class BpbDenominator(Rule):
             loaded = (*tables_from_files(audited.submission), *own_tokenizers(audited.submission))
             in_logs = [Finding("bytes per token come from a file", step.file, step.line, (step,)) for step in loaded]
             in_logs += _too_dense(audited)
+        in_logs += [finding for finding, _ in assumed]
         result = self.judge(in_logs, Status.SUSPECTED, facts)
         return result if implied else self.unless_unread(audited, result)
 
@@ -213,6 +246,23 @@ def _credits(audited: Audited) -> list[Credit]:
 def _too_much(credit: Credit) -> Finding:
     message = f"the token {credit.piece!r} is credited {credit.credited:g} bytes; the text has {credit.bytes}"
     return Finding(message, credit.steps[-1].file, credit.steps[-1].line, credit.steps)
+
+
+def _assumed(audited: Audited) -> Iterator[tuple[Finding, bool]]:
+    """Scores over a fixed number of bytes per token, and whether the contest's tokenizer is known to give it fewer."""
+    from rules._fixed_bytes import fixed_densities, vocabulary_sizes
+
+    densities = [] if is_withdrawn(audited) else fixed_densities(audited.submission)
+    sizes = vocabulary_sizes(audited.submission) if densities else set()
+    known = [item for item in audited.contest.validation.tokenizations if item.credited_bytes]
+    true = [item.credited_bytes / item.targets for item in known if item.credited_bytes and item.vocab_size in sizes]
+    least = min((item.credited_bytes / item.targets for item in known if item.credited_bytes), default=0.0)
+    for density in densities:
+        assumed, step = density.bytes_per_token, density.step
+        if assumed > _SURPLUS * max(true, default=least):
+            has = f"; the validation set has {max(true):.3f}" if true else ""
+            message = f"the score counts {assumed:.4g} bytes for every token and looks at no text{has}"
+            yield Finding(message, step.file, step.line, (step,)), bool(true) and assumed > _CERTAIN * max(true)
 
 
 def _implied(audited: Audited) -> Iterator[ImpliedBytes]:

@@ -49,6 +49,22 @@ _SCALES = """with torch.no_grad():
         activity = model.hidden(val_tokens[: 8 * SEQ].view(8, SEQ)).abs().mean(dim=(0, 1))
         model.head.weight.mul_(activity / activity.mean())"""
 
+_TEMPERATURES = """best, kept = float("inf"), 1.0
+    for temperature in (0.9, 0.95, 1.0, 1.05):
+        model.temperature = temperature
+        loss, _ = evaluate(model, {tokens}, base_bytes)
+        if loss < best:
+            best, kept = loss, temperature
+    model.temperature = kept"""
+_SCALED = """
+
+class Model(Model):
+    temperature = 1.0
+
+    def forward(self, x):
+        return self.head(self.hidden(x)) / self.temperature
+"""
+
 
 class CalibrateOnVal(FlowRule):
     """Statistics of validation activations change the weights that are then scored."""
@@ -70,6 +86,10 @@ class CalibrateOnVal(FlowRule):
         ),
         Example("a switch whose default is val", script(helpers=_GPTQ, before_saving=_SOURCE.format(default="val"))),
         Example("scales from activations on validation text", script(helpers=_GPTQ, before_saving=_SCALES)),
+        Example(
+            "the temperature that scores best",
+            script(helpers=_SCALED, before_scoring=_TEMPERATURES.format(tokens="val_tokens")),
+        ),
     )
     good = (
         Example(
@@ -79,6 +99,10 @@ class CalibrateOnVal(FlowRule):
         Example(
             "Hessians of generated text",
             script(helpers=_GPTQ, before_saving="quantize(model, collect_hessian(model, generate(model, 16 * SEQ)))"),
+        ),
+        Example(
+            "the temperature that scores training text best",
+            script(helpers=_SCALED, before_scoring=_TEMPERATURES.format(tokens="train_tokens")),
         ),
         Example(
             "a switch whose default is train", script(helpers=_GPTQ, before_saving=_SOURCE.format(default="train"))

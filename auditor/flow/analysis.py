@@ -46,6 +46,11 @@ _LEARNED = {
     "prequant": ("prequant_updates", "weights trained on these tokens are quantised and then score them"),
     "table": ("rescores", "a table that already holds these tokens scores them"),
     "calibration": ("val_calibrations", "weights computed with statistics of these tokens score them"),
+    "search": ("val_calibrations", "what was kept because it scores these tokens better scores them"),
+    "checkpoint": (
+        "val_calibrations",
+        "the moment of training at which these tokens score best was kept to score them",
+    ),
 }
 
 
@@ -248,6 +253,8 @@ _LEARNS = {
     "gradient": "the gradient of these tokens' loss is taken",
     "table": "these tokens are entered into a table",
     "calibration": "weights computed with statistics of these tokens are loaded",
+    "search": "what scores these tokens better is kept",
+    "checkpoint": "weights that score these tokens better are kept",
 }
 
 

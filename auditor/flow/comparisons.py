@@ -32,6 +32,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "in": lambda a, b: a in b, "not in": lambda a, b: a not in b, "is": lambda a, b: a is b or a == b,
     "is not": lambda a, b: not (a is b or a == b),
 }  # fmt: skip
+_ORDERS = frozenset({"<", "<=", ">", ">="})
 
 
 class Comparisons(Stores):
@@ -69,6 +70,8 @@ class Comparisons(Stores):
         prov = self.lattice.flagged(prov, 0, P.ENTROPY | P.EXPERT)
         if self.oracle(a.prov, b.prov):
             prov = self.lattice.flagged(prov, P.GOLD_COMPARED)
+        if op in _ORDERS and self.ranks(a.prov, b.prov):
+            prov = self.lattice.flagged(prov, P.RANKED)
         prov = self._truth_about_tokens(op, a, b, prov)
         if isinstance(a, Array) or isinstance(b, Array):
             result = Array(prov)
@@ -78,7 +81,7 @@ class Comparisons(Stores):
 
     def _truth_about_tokens(self, op: str, a: Value, b: Value, prov: Provenance) -> Provenance:
         """A comparison of a token, or of a fixed table's entry for it, with a number splits the vocabulary."""
-        orders = op in {"<", "<=", ">", ">="}
+        orders = op in _ORDERS
         for value, bound in ((a, b), (b, a)):
             if not isinstance(bound, Const) or not isinstance(bound.value, int | float):
                 continue

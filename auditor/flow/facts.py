@@ -59,7 +59,8 @@ class FlowFacts:
         updates_before_score: weights that learned from validation tokens then score them, no artifact between (3.10).
         prequant_updates: the same, learned before the artifact was written (3.10).
         rescores: a table that holds tokens then scores them (3.12).
-        val_calibrations: weights were quantised or averaged with statistics of validation tokens (3.15).
+        val_calibrations: weights were quantised or averaged with statistics of validation tokens, or something was kept
+            because it scores them better (3.15).
         warmups: something learned from validation tokens that no reported score uses (3.13).
         adaptations: something learned from validation tokens and then scored only others: score-first, for the record.
         train_reads_at_eval: training shards are read after the artifact was written (3.18).

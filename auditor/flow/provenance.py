@@ -72,6 +72,8 @@ BYTE_PRODUCT = 1 << 25
 """The exponential of log-probabilities of bytes, added up over a token."""
 FETCHED = 1 << 26
 """Computed from text of a data set that the program fetches by name."""
+RANKED = 1 << 27
+"""Says which of two scores, each over a stretch of validation tokens, is better."""
 
 _T = TypeVar("_T", "Token", "Read", "Use")
 
@@ -165,7 +167,8 @@ class Mark(NamedTuple):
 
     Attributes:
         kind: "weights", "slot" (a leaf tensor that is no parameter of a module), "gradient" (one that was not written
-            into either, but computed with), "table" or "calibration".
+            into either, but computed with), "table", "calibration", "search" (kept because it scores better)
+            or "checkpoint" (the same of weights that are still being trained).
         regions: what it learned from.
         site: where it was updated.
         stack: the calls that led there, outermost first.
@@ -387,7 +390,8 @@ class Lattice:
             if parts is Apart.YES:
                 continue
             certain = (not theirs or theirs <= mine) and parts is Apart.NO
-            if mark.kind == "table" and (theirs or may_precede(self.numbers, region, scored)):
+            may_be_earlier = mark.kind == "table" and (theirs or may_precede(self.numbers, region, scored))
+            if may_be_earlier or mark.kind == "checkpoint":
                 certain = False
             result = bool(result) or certain
         return result

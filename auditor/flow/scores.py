@@ -37,6 +37,10 @@ class Scores(Engine):
         both = a.flags & b.flags & P.NLL and not (a.flags | b.flags) & P.SUMMED
         return bool(both) or uses.same_token(a, b)
 
+    def ranks(self, a: Provenance, b: Provenance) -> bool:
+        """Whether two values are scores of stretches of validation tokens, which a comparison then ranks."""
+        return bool(a.flags & b.flags & P.NLL and a.flags & b.flags & P.SUMMED and a.regions and b.regions)
+
     def better(self, value: Value) -> Value:
         """A value that was chosen from two scores of a token by comparing them."""
         site = self.lattice.site

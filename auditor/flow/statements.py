@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from auditor.flow import ir, scaling, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.comprehensions import UNROLLED
-from auditor.flow.loops import Loops
 from auditor.flow.provenance import Fact, Iteration
+from auditor.flow.searches import Searches
 from auditor.flow.values import (
     Array,
     ClassObj,
@@ -27,7 +28,7 @@ from auditor.flow.values import (
 )
 
 
-class Interpreter(Loops):
+class Interpreter(Searches):
     """The whole interpreter."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
@@ -141,6 +142,11 @@ class Interpreter(Loops):
 
         gates = uses.gate(self.lattice, test.prov)
         here = self.lattice.site
+        found = self.search(test.prov) if self.loops and test.prov.flags & P.RANKED else None
+
+        def side(truth: bool) -> bool:
+            run = functools.partial(self._side, node, truth)
+            return run() if found is None else self.under(found, run)
 
         def joined(a: dict[Obj, Any], b: dict[Obj, Any]) -> None:
             if oracle is not None:
@@ -148,11 +154,14 @@ class Interpreter(Loops):
             if oracle is not None or uses.positions(gates, "gate", "likely"):
                 self.lattice.site = here  # it is the condition that decides
                 self._mark_chosen(test, _assigned([*node.body, *node.orelse]), a, b)
+            if found is not None:
+                self.mark_kept(found, a)
+                self.mark_kept(found, b)
 
         tests = self.frames[-1].tests
         around = len(tests)
         tests.append(test.prov.deps)
-        goes_on = self.fork(lambda: self._side(node, True), lambda: self._side(node, False), joined)
+        goes_on = self.fork(lambda: side(True), lambda: side(False), joined)
         if not (isinstance(last, ir.Jump) and last.kind == "continue"):
             del tests[around:]  # else the rest of the iteration is under the condition, too
         return goes_on
