@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from auditor.probe.accumulators import accumulators_of
 from auditor.probe.plan import Alteration, Rewrite, Setup
-from auditor.probe.sizes import REWRITES, STRESS_REWRITES, lifts_a_limit, may_set, toy_value
+from auditor.probe.sizes import REWRITES, STRESS_REWRITES, lifts_a_limit, may_set, toy_value, whole_batch
 from auditor.submission import Setting, SettingSource, Source, Submission, UnparsableSourceError
 from auditor.submission.switches import effective
 
@@ -48,6 +48,7 @@ def setup_for(submission: Submission, stress: bool = False, flags: Mapping[str, 
     names = environment_names(texts)
     documented = {name: value for name in names if (value := _documented(submission, name)) is not None}
     sizes = {name: value for name in names if (value := _size(submission, name, stress)) is not None}
+    sizes |= {name: value for name in names if (value := whole_batch(name, texts)) is not None}
     environment = _defaults_of_many_ranks(texts) | documented | sizes | dict(flags or {})
     rewrites = (*REWRITES, *(STRESS_REWRITES if stress else ()))
     return Setup(

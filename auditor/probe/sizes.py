@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from auditor.probe.plan import Rewrite
 
@@ -16,6 +17,11 @@ _ROOMY_BITS = 18
 """Of a hash table that a toy stream leaves as empty as the official run leaves one of gigabytes."""
 
 _TABLE_BITS = r"\w*(?:TABLE|HASH|BUCKET)_BITS"
+
+_TRAINING_BATCH = r"TRAIN_BATCH_TOKENS|TRAIN_BATCH_SIZE"
+_VALIDATION_BATCH = r"VAL_BATCH_(?:SIZE|TOKENS)"
+_BATCHES = f"{_TRAINING_BATCH}|{_VALIDATION_BATCH}"
+"""What scripts take apart into as many pieces as they add up gradients of."""
 
 _SEQUENCE, _BATCH = str(SEQUENCE), str(8 * SEQUENCE)
 
@@ -36,8 +42,8 @@ _KNOBS: tuple[tuple[str, str], ...] = (
     (r"VAL_LOSS_EVERY", "0"),
     (r"TRAIN_LOG_EVERY", "1"),
     (r"MAX_WALLCLOCK_SECONDS", "600"),
-    (r"TRAIN_BATCH_TOKENS|TRAIN_BATCH_SIZE|GPTQ_CALIB_BATCH_TOKENS", _BATCH),
-    (r"VAL_BATCH_(?:SIZE|TOKENS)", str(16 * SEQUENCE)),
+    (rf"{_TRAINING_BATCH}|GPTQ_CALIB_BATCH_TOKENS", _BATCH),
+    (_VALIDATION_BATCH, str(16 * SEQUENCE)),
     (r"\w*SEQ_LEN(?:GTH)?|SEQLEN", _SEQUENCE),
     (r"GPTQ_CALIB(?:RATION)?_(?:BATCHES|SAMPLES|SEQS)|CALIB(?:RATION)?_(?:BATCHES|SAMPLES)|AR_CALIB\w*SEQS", "1"),
     (r"DISTILL_STEPS|TTT_BURST_STEPS", "2"),
@@ -99,6 +105,12 @@ def toy_value(name: str, *, stress: bool) -> str | None:
     return next((value for pattern, value in _KNOBS if re.fullmatch(pattern, name)), None)
 
 
+def whole_batch(name: str, texts: Iterable[str]) -> str | None:
+    """Two windows for a batch, where :data:`GRADIENTS` lets none be taken apart; None leaves ``name`` as it is."""
+    whole = re.fullmatch(_BATCHES, name) and any(re.search(GRADIENTS.pattern, text) for text in texts)
+    return str(2 * SEQUENCE) if whole else None
+
+
 def lifts_a_limit(name: str) -> bool:
     """Whether a toy value of ``name`` may exceed the documented one: limits of time would end a run on a slow CPU."""
     return bool(re.fullmatch(r"\w*(?:SECONDS|SECS|TIME_BUDGET\w*)", name))
@@ -106,6 +118,14 @@ def lifts_a_limit(name: str) -> bool:
 
 _NARROWER = 8
 """What widths of a network in a table of settings are divided by: the heads still share them out evenly."""
+
+GRADIENTS = Rewrite(
+    r"(\bgrad_accum(?:ulation)?_steps\s*(?::\s*int\s*)?=\s*)(?:max\(\s*1\s*,\s*8\s*//\s*[\w.]*world_size\s*\)"
+    r"|8\s*//\s*[\w.]*world_size\b)",
+    r"\g<1>1",
+    "steps over which a gradient is added up, eight for one rank",
+)
+"""Takes most of a toy run's time."""
 
 REWRITES: tuple[Rewrite, ...] = (
     *(
@@ -121,6 +141,8 @@ REWRITES: tuple[Rewrite, ...] = (
         rf"\g<1>{64 // _NARROWER}",
         "width of a head",
     ),
+    GRADIENTS,
+    Rewrite(r"(\bwarmup_\w*iters\s*=\s*)\d+\b", r"\g<1>1", "steps that only compile"),
     Rewrite(r"(\bbatch_seqs\s*(?::\s*int)?\s*=\s*)\d+\b", r"\g<1>2", "windows of a batch"),
     Rewrite(r"\buse_fused\s*=\s*True\b", "use_fused = False", "a kernel that only a GPU runs"),
     Rewrite(r"(\bstride\s*(?::\s*int)?\s*=\s*)(?:32|64|96|128|256|512)\b", rf"\g<1>{STRIDE}", "stride of windows"),

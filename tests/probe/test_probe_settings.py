@@ -196,3 +196,21 @@ def test_hash_tables_of_gigabytes_are_made_roomy_rather_than_full(folder: Path) 
     )
     altered = [item for item in setup_for(read_submission(folder)).altered if item.file == "helpers.py"]
     assert [item.after for item in altered] == ["open_table_bits: int = 18"]
+
+
+@pytest.mark.parametrize(
+    ("line", "after", "batch"),
+    [
+        ("grad_accum_steps = 8 // world_size", "grad_accum_steps = 1", "128"),
+        ("grad_accum_steps = max(1, 8 // world_size)", "grad_accum_steps = 1", "128"),
+        ("grad_accum_steps = 4", None, "512"),
+    ],
+)
+def test_one_gradient_a_step_takes_batches_of_two_windows(
+    tmp_path: Path, line: str, after: str | None, batch: str
+) -> None:
+    script = f'import os\ntrain = os.environ.get("TRAIN_BATCH_TOKENS", 524288)\ndef main(world_size=1):\n    {line}\n'
+    (tmp_path / "train_gpt.py").write_text(script)
+    setup = setup_for(read_submission(tmp_path))
+    assert setup.environment["TRAIN_BATCH_TOKENS"] == batch
+    assert [altered.after for altered in setup.altered] == ([after] if after else [])
