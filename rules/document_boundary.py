@@ -16,7 +16,12 @@ from rules._scripts import script
 _SWITCH = "SMEAR_GATE_ENABLED"
 _GATE = r"(?:gate|smear)\w*"
 _PAST = r"\[:,\s*:-1"
-_SHIFT = re.compile(rf"{_GATE}[^\n=]*\*[^\n]*{_PAST}|{_PAST}[^\n]*\][^\n=]*\*[^\n]*{_GATE}", re.IGNORECASE)
+_SHIFT = re.compile(
+    rf"{_GATE}[^\n=]*\*[^\n]*{_PAST}|{_PAST}[^\n]*\][^\n=]*\*[^\n]*{_GATE}"
+    # the gate under a name of its own, on the line before
+    rf"|\b(\w+)\s*=[^\n]*{_GATE}[^\n]*\n[^\n]*(?<!\w)\1\s*\*\s*\w+{_PAST}",
+    re.IGNORECASE,
+)
 _MASK = re.compile(r"bos|doc_mask|boundary|document|\[:,\s*1:\]\s*!=", re.IGNORECASE)
 
 _SMEAR = """
@@ -68,7 +73,16 @@ class DocumentBoundary(Rule):
     what = "A gated shift by one token without a mask at BOS, with variable-length attention."
     why = "The last token of one document reaches the first of the next."
     legal = "Multiply the shifted part by (input_ids[:, 1:] != BOS), in every forward."
-    bad = (Example("no mask", _smeared("pass"), expected=Status.SUSPECTED),)
+    bad = (
+        Example("no mask", _smeared("pass"), expected=Status.SUSPECTED),
+        Example(
+            "no mask, and a gate that has a name",
+            _smeared("pass").replace(
+                "mixed = self.gate * h[:, :-1]", "g = torch.sigmoid(self.gate)\n        mixed = g * h[:, :-1]"
+            ),
+            expected=Status.SUSPECTED,
+        ),
+    )
     good = (
         Example("masked at BOS", _smeared("mixed = mixed * (input_ids[:, 1:] != 1).unsqueeze(-1)")),
         Example("a flat stream", script()),

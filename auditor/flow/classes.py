@@ -8,6 +8,8 @@ from auditor.flow.affine import Affine
 from auditor.flow.expressions import Expressions
 from auditor.flow.values import Array, Bound, ClassObj, Closure, External, Instance, Seq, Top, Tuple, Value
 
+_LAYERS = ("Linear", "Embedding", "Conv1d", "LayerNorm", "RMSNorm", "EmbeddingBag", "Bilinear")
+
 
 class Classes(Expressions):
     """Makes instances, calls them and goes through them."""
@@ -53,6 +55,8 @@ class Classes(Expressions):
     def instantiate(self, cls: ClassObj, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Make an instance."""
         instance = Instance(cls, self.lattice.none)
+        if cls.descends_from(*_LAYERS):  # a subclass of a layer has its parameter, whoever makes it
+            instance.attrs["weight"] = Array(self.lattice.make(P.WEIGHTS), None, 2, None, "parameter")
         init = self.find(cls, "__init__")
         if init is not None:
             self.call(init, [instance, *args], keywords)

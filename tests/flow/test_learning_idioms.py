@@ -351,3 +351,47 @@ def test_the_first_token_of_a_window_is_an_input_only(window: str, found: set[st
     nll = F.cross_entropy(logits.reshape(-1, logits.size(-1)), y.reshape(-1), reduction="none")
     """
     assert accusations(analysed(evaluation(body, before))) == found
+
+
+CAST = """
+class CastedLinear(nn.Linear):
+    def forward(self, x):
+        return F.linear(x, self.weight.to(x.dtype))
+
+
+class Casted(GPT):
+    def __init__(self, h):
+        super().__init__(h)
+        self.blocks = nn.ModuleList([CastedLinear(64, 64, bias=False) for _ in range(3)])
+
+
+def run(h, model, val, table):
+    pack(model)
+    model = Casted(h)
+    model.load_state_dict(torch.load("final_model.pt"))
+    chosen = [block.weight for block in model.blocks]
+    before = [p.data.clone() for p in chosen]
+    loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for i in range((val.numel() - 1) // h.seq_len):
+        part = val[i * h.seq_len : (i + 1) * h.seq_len + 1].to(torch.int64)
+        x, y = part[:-1].reshape(1, -1), part[1:].reshape(1, -1)
+        FIRST
+        with torch.no_grad():
+            loss_sum += model(x, y) * y.numel()
+        count += y.numel()
+        byte_sum += table[y.reshape(-1)].sum()
+        THEN
+    report("final", loss_sum, count, byte_sum)
+"""
+STEP = """for p, g in zip(chosen, torch.autograd.grad(model(x, y), chosen)):
+            p.data.sub_(g, alpha=0.01)"""
+RESET = """for p, old in zip(chosen, before):
+            p.data.copy_(old)"""
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "found"), [(STEP, RESET, {"updates_before_score"}), ("pass", STEP, set())], ids=["bad", "good"]
+)
+def test_the_weight_that_a_subclass_of_a_layer_inherits(first: str, then: str, found: set[str]) -> None:
+    text = CAST.replace("FIRST", first).replace("THEN", then)
+    assert accusations(analysed(program(text))) == found
