@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.probe.checks import shift
-from auditor.probe.match import entries, match_claim
+from auditor.probe.match import claimed_likewise, entries, match_claim
 from auditor.probe.record import Recording
 
 
@@ -20,10 +20,12 @@ class Between:
     Attributes:
         wanted: the final score and its tolerance; None when no recorded reduction makes it.
         leaks: rewritten tokens moved more scores than an honest scorer moves.
+        scores: the corresponding claim of each run with rewritten tokens; None where it has none.
     """
 
     wanted: tuple[float, float] | None
     leaks: bool = False
+    scores: tuple[float | None, ...] = ()
 
 
 def conclude_between(
@@ -42,4 +44,8 @@ def conclude_between(
     if match is None or reference is None:
         return Between(None)
     shifts = [shift(reference, entries(recording, match), position, targets) for position, recording in rewritten]
-    return Between(match.claim.wanted, any(found is not None and not found.is_causal for found in shifts))
+    return Between(
+        match.claim.wanted,
+        any(found is not None and not found.is_causal for found in shifts),
+        tuple(claimed_likewise(base, match.claim, recording) for _, recording in rewritten),
+    )

@@ -156,7 +156,7 @@ def covered(experiments: Experiments, traced: Sequence[str] = (), evidence: Sequ
 
 def _checks(session: Session, settings: str = "") -> Iterator[str]:
     for item in session.measured:
-        key = item.key + settings
+        key = item.place + settings
         worst = max(item.shifts, key=lambda found: found.changed - found.allowed, default=None)
         if worst is not None:
             yield (

@@ -21,7 +21,7 @@ from auditor.probe.engagement import engaged_mechanisms, expected_mechanisms
 from auditor.probe.failure import Failure, failures_of
 from auditor.probe.kinds import BYTE_MIXTURE, Kind, predicted
 from auditor.probe.measure import Measured, measure
-from auditor.probe.plan import Setup
+from auditor.probe.plan import BEHIND_ARTIFACT, Setup
 from auditor.probe.record import ENDED, ForkedCall, Recording
 from auditor.probe.runner import ProbeError, run_probe
 from auditor.probe.settings import setup_for
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _FIRST = 0.7
 """Share of the budget for the documented settings; the rest is for small tables."""
+_HINTS = "hint-gated-by-target"
 _MIDDLE, _LAST = 0, 1
 """Places among the tested positions: in the third window, and the last token.
 
@@ -41,7 +42,7 @@ tokens, one the beginning of the other.
 """
 _SPECIAL = 3
 """Tokens that a sum may lack: the marks of documents and of what is unknown."""
-_MOST_LOADS = 3
+_PLACES = (BEHIND_ARTIFACT, 1, 2, 3)
 """Loads of the stream that are tried as the place to fork a scorer which is part of ``main``."""
 _FEW = 2
 """Tested positions where the others would cost too much: at a load each run goes through all that follows it, and
@@ -133,7 +134,10 @@ def _run(audited: Audited, options: ProbeOptions, traced: frozenset[str]) -> Exp
     foreseen = predicted(traced)
     plan = _Plan(audited, options, setup_for(audited.submission), setup_for(audited.submission, stress=True))
     if foreseen == {Kind.EXCESS}:
-        plan.sum_at(_LAST if BYTE_MIXTURE in traced else _MIDDLE)
+        if _HINTS in traced:  # often made of the whole stream before a scorer is called
+            plan.sum_at(_MIDDLE, BEHIND_ARTIFACT)
+        if not any(isinstance(session.call, Measured) for session in plan.sessions):
+            plan.sum_at(_LAST if BYTE_MIXTURE in traced else _MIDDLE)
     if not plan.failures:
         plan.run_whole()
         if Kind.EXCESS in foreseen and plan.failures:  # a leak: only the last token's sum is evidence then
@@ -158,9 +162,10 @@ class _Plan:
         self.failures: list[tuple[Failure, Session]] = []
         self.conclusive: tuple[Session, ...] = ()
 
-    def sum_at(self, place: int) -> None:
+    def sum_at(self, place: int, load: int | None = None) -> None:
         """Sum up probabilities at one place, where the static half expects them to exceed one."""
-        self._add(run_sums(self._audited, self._setup, self._options, self._left, (place,)), {Kind.EXCESS, Kind.LEAK})
+        session = run_sums(self._audited, self._setup, self._options, self._left, (place,), load)
+        self._add(session, {Kind.EXCESS, Kind.LEAK})
         if self._shrunk and self._left > 0 and Kind.EXCESS not in {failure.kind for failure, _ in self.failures}:
             self._sum_small((place,))
 
@@ -244,7 +249,7 @@ def run_sums(
         main = measure(runner.whole(base), design, labels)
         return runner.session(main, _sums(runner, changes, design, main, labels, (load,)))
     main = measure(runner.whole(base, changes, fork_in=1), design, labels)
-    loads = range(1, _MOST_LOADS + 1) if places is None else ()  # the whole plan tries them, where it comes to that
+    loads = _PLACES if places is None else ()  # the whole plan tries them, where it comes to that
     return runner.session(main, _sums(runner, changes, design, main, labels, loads))
 
 
@@ -254,7 +259,7 @@ def _sums(
     design: Design,
     main: Measured | str,
     labels: frozenset[str],
-    loads: Sequence[int] = range(1, _MOST_LOADS + 1),
+    loads: Sequence[int] = _PLACES,
 ) -> Measured | str:
     """The forked scorer, among the calls that ran, else at one of the places where the stream is loaded."""
     if isinstance(main, str):

@@ -22,7 +22,8 @@ class Job:
         full: runs through the whole ``main``; the first is the base run, in which calls are forked.
         forked: a forked call's streams; the first is the base run's.
         budget: CPU seconds for everything.
-        fork_at_load: fork where the validation stream is loaded for the k-th time instead of at calls; None for calls.
+        fork_at_load: fork where the validation stream is loaded for the k-th time instead of at calls, or
+            :data:`~auditor.probe.plan.BEHIND_ARTIFACT`; None for calls.
         fork_in: which of the full runs forks. The base run forks every call; a later one only calls that return the
             base run's final score, and only while no full run has shown a leak: the job ends with it where one has.
         labels: of the claimed score in the submission's logs.

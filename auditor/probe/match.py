@@ -229,13 +229,25 @@ def _chosen_events(recording: Recording, parts: Sequence[Part]) -> list[Event] |
     return [by_site[site][index] for site, each in parts for index in each]
 
 
-def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording, targets: int) -> bool:
-    """Whether the match reproduces the corresponding claim of another run; True where that run has none."""
+def claimed_likewise(base: Recording, claim: Claim, other: Recording) -> float | None:
+    """The number that stands in another run where ``claim`` stands in the base run; None where it has other claims."""
+    found = _corresponding(claim, claims(base), other)
+    return None if found is None else found.wanted[0]
+
+
+def _corresponding(claim: Claim, every: Sequence[Claim], other: Recording) -> Claim | None:
     there = claims(other)
     if len(there) != len(every):
-        return True
+        return None
     place = next(number for number, each in enumerate(every) if (each.label, each.order) == (claim.label, claim.order))
-    corresponding = there[place]
+    return there[place]
+
+
+def _holds(match: Match, claim: Claim, every: Sequence[Claim], other: Recording, targets: int) -> bool:
+    """Whether the match reproduces the corresponding claim of another run; True where that run has none."""
+    corresponding = _corresponding(claim, every, other)
+    if corresponding is None:
+        return True
     value = corresponding.bpb if match.is_bytewise or claim.loss is None else corresponding.loss
     value = corresponding.loss if claim.digits is None else value
     vector = entries(other, match)

@@ -26,6 +26,7 @@ from auditor.probe.design import Change, Design, late_position
 from auditor.probe.entrance import entrance
 from auditor.probe.kernel_outputs import moved_outputs
 from auditor.probe.match import Match, claims, entries, find_matches, match_claim, sizes
+from auditor.probe.plan import BEHIND_ARTIFACT
 from auditor.probe.record import ENDED, Recording, Site
 from auditor.probe.stream_order import is_in_stream_order
 
@@ -76,8 +77,15 @@ class Measured:
 
     @property
     def load(self) -> int | None:
-        """The load of the stream that it was forked behind, counted from 1; None for a call and for ``main``."""
+        """The load of the stream that it was forked behind, counted from 1, or :data:`BEHIND_ARTIFACT`; else None."""
         return int(self.key.rpartition("#")[2]) if self.key.startswith("load:") else None
+
+    @property
+    def place(self) -> str:
+        """What was run on other streams, in words for people."""
+        if self.load is None:
+            return self.key
+        return "from the artifact on" if self.load == BEHIND_ARTIFACT else f"from load {self.load} of the stream on"
 
     @property
     def wanted(self) -> tuple[float, float]:

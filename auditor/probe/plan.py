@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+BEHIND_ARTIFACT = 0
+"""In place of the number of a load of the stream: where the run first reads an artifact that it has written."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:

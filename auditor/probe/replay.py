@@ -58,7 +58,7 @@ def replay(
     }
     whole, at_load = example.through == "main", example.load
     # As in the audit: of all calls only those are forked that return the claimed score, which a first run tells.
-    first = [Change("base")] if at_load else [Change("base"), Change("repeat")]
+    first = [Change("base")] if at_load is not None else [Change("base"), Change("repeat")]
     through_main = list(streams) if whole else first
     run = run_probe(
         submission,

@@ -60,7 +60,9 @@ def run_probe(
         forked: streams for the calls of the base run that get its validation stream; the first should be that stream.
         budget: CPU seconds for all runs; what does not fit has status ``timeout``.
         python: interpreter, ours if None; it needs torch, numpy and sentencepiece.
-        fork_at_load: fork behind the k-th load of the stream instead of at calls: for scorers inlined in ``main``.
+        fork_at_load: fork behind the k-th load of the stream instead of at calls, or
+            :data:`~auditor.probe.plan.BEHIND_ARTIFACT`: for scorers inlined in ``main``, and for what is made of the
+            stream before they are called.
         fork_in: which of the full runs forks; a later one than the base run forks the final scorer only, and is the
             last run where a leak has shown.
         labels: of the claimed score in the submission's logs.

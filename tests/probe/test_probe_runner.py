@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auditor.probe.plan import Stream, Variant
+from auditor.probe.plan import BEHIND_ARTIFACT, Stream, Variant
 from auditor.probe.record import ProbeRun, Recording
 from auditor.probe.runner import run_probe
 from auditor.probe.settings import setup_for
@@ -165,6 +165,25 @@ def test_fork_at_load_goes_on_to_the_end() -> None:
     assert base.returned == run.full[0].returned
     assert np.flatnonzero(_losses(base) != _losses(last)).tolist() == [255]
     assert base.lines[-1].text == run.full[0].lines[-1].text
+
+
+def test_fork_behind_the_artifact_puts_another_stream_in_its_place() -> None:
+    submission = read_submission(_FOLDER)
+    streams = [_BASE, _last_changed()]
+    full = [Variant("base", _BASE)]
+    run = run_probe(submission, setup_for(submission), full=full, forked=streams, fork_at_load=BEHIND_ARTIFACT)
+    (call,) = run.calls
+    base, last = call.recordings
+    assert base.returned == run.full[0].returned
+    assert np.flatnonzero(_losses(base) != _losses(last)).tolist() == [255]
+
+
+@pytest.mark.parametrize(("mode", "calls"), [("", 1), ("train-on-validation", 0)])
+def test_a_call_is_left_alone_where_the_score_hangs_on_more_than_it(mode: str, calls: int) -> None:
+    submission = read_submission(_FOLDER)
+    full = [_with_mode(mode), _with_mode(mode, validation=_OTHER, position=1), _with_mode(mode)]
+    run = run_probe(submission, setup_for(submission), full=full, forked=[_BASE, _OTHER], fork_in=2)
+    assert len(run.calls) == calls
 
 
 def test_forks_leave_the_budget_that_the_runs_behind_them_need() -> None:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class ArtifactWatch:
         self.written = 0
         self._due = 0
         self._action: Callable[[], None] | None = None
+        self._on_return: Callable[[], None] | None = None
+        self._paths: set[Path] = set()
         sys.addaudithook(self._audit)
         saving: Any = torch.serialization
         saving._open_zipfile_writer_file = self._torch_writer(saving._open_zipfile_writer_file)
@@ -43,6 +46,10 @@ class ArtifactWatch:
     def after(self, number: int, action: Callable[[], None]) -> None:
         """Call ``action`` once, when artifact ``number`` has been written and the run opens its next file."""
         self._due, self._action = number, action
+
+    def on_return(self, action: Callable[[], None]) -> None:
+        """Call ``action`` once, when the run first opens an artifact again that it has written."""
+        self._on_return = action
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open":
@@ -52,11 +59,17 @@ class ArtifactWatch:
             action, self._action = self._action, None
             action()
         writes = (isinstance(mode, str) and set(mode) & set("wxa")) or flags & (os.O_WRONLY | os.O_RDWR)
-        if writes and isinstance(path, (str, PurePath)) and self._is_artifact(str(path)):
-            self.written += 1
-
-    def _is_artifact(self, path: str) -> bool:
+        if not isinstance(path, (str, PurePath)) or not (writes or self._on_return is not None):
+            return
         place = Path.cwd() / os.path.normpath(path)
+        if writes and self._is_artifact(place):
+            self.written += 1
+            self._paths.add(place)
+        elif self._on_return is not None and place in self._paths:
+            action, self._on_return = self._on_return, None
+            action()
+
+    def _is_artifact(self, place: Path) -> bool:
         if not place.is_relative_to(self._work) or place.relative_to(self._work).parts[0] in _NOT_HERE:
             return False
         return place.suffix not in _TEXT | _CODE
@@ -75,10 +88,12 @@ class ArtifactWatch:
 
 def replace_in_memory(before: npt.NDArray[np.integer], after: npt.NDArray[np.integer]) -> None:
     """Overwrite every vector that this process holds of stream ``before`` with ``after``."""
-    found: list[Holder] = []
-    for values in _vectors():
-        found += holders(values, before)
-    overwrite(found, after)
+    overwrite(held(before), after)
+
+
+def held(stream: npt.NDArray[np.integer]) -> list[Holder]:
+    """Every vector that this process holds of ``stream``."""
+    return [holder for values in _vectors() for holder in holders(values, stream)]
 
 
 def _vectors() -> Iterator[Any]:
@@ -86,5 +101,9 @@ def _vectors() -> Iterator[Any]:
     for owner in gc.get_objects():
         if isinstance(owner, torch.Tensor):
             yield owner
-        elif isinstance(owner, (dict, list, tuple)):
+        else:
             yield from (each for each in gc.get_referents(owner) if isinstance(each, np.ndarray))
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        yield from (each for each in frame.f_locals.values() if isinstance(each, np.ndarray))
+        frame = frame.f_back

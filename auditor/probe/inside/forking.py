@@ -11,7 +11,7 @@ import functools
 import re
 import resource
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -21,12 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from auditor.probe.inside.artifacts import held
 from auditor.probe.inside.children import End, fork, run_forked
 from auditor.probe.inside.holders import Holder, holders, overwrite
 from auditor.probe.inside.reporting import Report, attempt, settle
 from auditor.probe.inside.workplace import Snapshot, Workplace
 from auditor.probe.match import claims
-from auditor.probe.plan import Stream
+from auditor.probe.plan import BEHIND_ARTIFACT, Stream
+from auditor.probe.record import ENDED
 from auditor.probe.wire import unpack
 from auditor.sandbox.blob import read_blob
 
@@ -56,12 +58,14 @@ class Forks:
         streams: the first is the one that the run has loaded.
         folder: where children report, at ``call_path``.
         workplace: the run's files: a child gets its stream there as well, and all is restored behind it.
-        at_load: fork behind the k-th function that returns the stream; None to fork calls.
+        at_load: fork behind the k-th function that returns the stream, or :data:`BEHIND_ARTIFACT`; None to fork calls.
         timeout: CPU seconds of one child.
         budget: CPU seconds of all.
         keys: of the forked calls so far.
         inside: a forked call is running; what it calls is not forked again.
         wanted: the final score and its tolerance: only a call that returns it is forked once per stream; None for all.
+        known: by their numbers, streams that whole runs had, and the scores of those: a call that returns another one
+            for such a stream is not all that the score hangs on, and is forked no more.
         report: in a child that was forked at a load, what it has to report when ``main`` is over.
     """
 
@@ -72,6 +76,7 @@ class Forks:
     timeout: float
     budget: float
     wanted: tuple[float, float] | None = None
+    known: Mapping[int, float] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
     inside: bool = False
     report: Report | None = None
@@ -146,22 +151,32 @@ class Forks:
             report = Report(path, key)
             end = run_forked(functools.partial(score, stream, report), self.timeout)
             self._settle(report, end)
-            outcome = self._outcome(path) if number == 0 else "forked"
+            outcome = self._outcome(path, number)
             if outcome != "forked":
-                path.unlink()
+                for each in range(number + 1):
+                    call_path(self.folder, call, each).unlink()
                 self.keys.pop()
                 return outcome
         return "forked"
 
-    def _outcome(self, path: Path) -> Outcome:
-        """What the call returned, or printed, with the stream that the run has loaded."""
+    def _outcome(self, path: Path, number: int) -> Outcome:
+        """What the call returned, or printed, where a whole run says what it should with the ``number``-th stream."""
+        if number and (self.wanted is None or number not in self.known):
+            return "forked"
         recording = unpack(*read_blob(path))
+        if number and recording.status not in ENDED:
+            return "forked"
         if not recording.returned:
             return "no number"
-        said = [number for claim in claims(recording) for number in (claim.loss, claim.bpb) if number is not None]
-        if self.wanted is None or any(abs(number - self.wanted[0]) <= self.wanted[1] for number in said):
+        if self.wanted is None:
             return "forked"
-        return "other score"
+        score, tolerance = self.known.get(number, self.wanted[0]), self.wanted[1]
+        said = [value for claim in claims(recording) for value in (claim.loss, claim.bpb) if value is not None]
+        return "forked" if any(abs(value - score) <= tolerance for value in said) else "other score"
+
+    def fork_behind_artifact(self) -> None:
+        """Fork children that go on from here, where the artifact is read again, with another stream in its place."""
+        self._fork_rest(f"load:artifact#{BEHIND_ARTIFACT}", None, held(self._stream))
 
     def _fork_rest(self, key: str, result: Any, found: list[Holder]) -> Any:
         """Fork children that go on behind the load; ``result``, in them and in the parent."""

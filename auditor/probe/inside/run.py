@@ -24,7 +24,7 @@ from auditor.probe.inside.shims import clock, device, distributed_pair
 from auditor.probe.inside.source import Loader
 from auditor.probe.inside.tap import TAP
 from auditor.probe.inside.workplace import Workplace, Written
-from auditor.probe.plan import Setup, Variant
+from auditor.probe.plan import BEHIND_ARTIFACT, Setup, Variant
 from auditor.probe.streams import training_stream
 
 _NAME = "submission"
@@ -107,6 +107,8 @@ class Run:
                 replace_in_memory(training_stream(self.setup.vocabulary), train.tokens)
 
             watch.after(self.artifacts, change)
+        if self.forks is not None and self.forks.at_load == BEHIND_ARTIFACT:
+            watch.on_return(self.forks.fork_behind_artifact)
         return watch
 
     def _main(self) -> list[float]:

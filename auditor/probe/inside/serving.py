@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from auditor.probe.between import Between, conclude_between
 from auditor.probe.inside.children import End, run_forked
 from auditor.probe.inside.forking import PROBLEMS, Forks, call_path
@@ -46,6 +48,7 @@ class Server:
         self._slept = 0.0
         self._problems = list(problems)
         self._wanted: tuple[float, float] | None = None
+        self._known: dict[int, float] = {}
         self.meta: list[dict[str, Any]] = []
         self.arrays: dict[str, Any] = {}
 
@@ -56,6 +59,7 @@ class Server:
             number = len(full)
             between = self._conclude(full) if number == self._job.fork_in else None
             self._wanted = between.wanted if between is not None and not between.leaks else None
+            self._known = {} if between is None else self._streams_of(between.scores)
             full.append(self._take(self._run(number)))
             if between is not None and self._wanted is None:
                 break
@@ -74,10 +78,22 @@ class Server:
     def _conclude(self, full: Sequence[int]) -> Between:
         """What the full runs so far say, from the recordings with numbers ``full``."""
         base, *others = (self._recording(number) for number in full)
-        positions = [variant.position for variant in self._job.full[1:]]
-        rewritten = [(p, r) for p, r in zip(positions, others, strict=False) if p and r.status in ENDED]
+        rewritten = [(self._job.full[n].position, r) for n, r in enumerate(others, 1) if self._is_rewritten(n)]
         targets = len(self._job.full[0].validation.tokens) - 1
         return conclude_between(base, rewritten, targets, frozenset(self._job.labels))
+
+    def _is_rewritten(self, number: int) -> bool:
+        return self._job.full[number].position > 0 and self._ended(number)
+
+    def _streams_of(self, scores: Sequence[float | None]) -> dict[int, float]:
+        """The streams to fork that whole runs had, by their number, with the scores of those runs."""
+        runs = [run for number, run in enumerate(self._job.full[: len(self.meta)]) if self._is_rewritten(number)]
+        return {
+            number: score
+            for run, score in zip(runs, scores, strict=True)
+            for number, stream in enumerate(self._job.forked)
+            if score is not None and np.array_equal(stream.tokens, run.validation.tokens)
+        }
 
     def _recording(self, number: int) -> Recording:
         prefix = f"{number}."
@@ -153,6 +169,7 @@ class Server:
             timeout=self._setup.timeout,
             budget=budget,
             wanted=self._wanted,
+            known=self._known,
         )
 
     def _collect_calls(self) -> list[list[int]]:
