@@ -67,6 +67,29 @@ while n < 500:
     else:
         flat[at] = before
 """
+UNPACKED = """
+import lzma
+buffer = io.BytesIO()
+torch.save({"w": {name: torch.round(p * 16).to(torch.int8) for name, p in model.state_dict().items()}}, buffer)
+with open("final_model.xz", "wb") as f:
+    f.write(lzma.compress(buffer.getvalue(), preset=6))
+with open("final_model.xz", "rb") as f:
+    packed = torch.load(io.BytesIO(lzma.decompress(f.read())), map_location="cpu")["w"]
+best, n = mean_loss(model, h, tokens), 0
+names = [name for name in packed if name.endswith(".weight")]
+while n < 500:
+    n += 1
+    name = names[n % len(names)]
+    before = packed[name].clone()
+    packed[name] = (before + 1).clamp(-32, 31)
+    model.load_state_dict(packed)
+    loss = mean_loss(model, h, tokens)
+    if loss < best:
+        best = loss
+    else:
+        packed[name] = before
+model.load_state_dict(packed)
+"""
 WORST_FIRST = """
 losses = []
 for i in range(4):
@@ -96,7 +119,9 @@ def script(search: str, tokens: str) -> str:
     return program(SETUP.format(tokens=tokens) + body)
 
 
-@pytest.mark.parametrize("search", [TEMPERATURES, IN_A_TUPLE, HILL], ids=["temperatures", "tuple", "hill"])
+@pytest.mark.parametrize(
+    "search", [TEMPERATURES, IN_A_TUPLE, HILL, UNPACKED], ids=["temperatures", "tuple", "hill", "unpacked"]
+)
 @pytest.mark.parametrize(("tokens", "found"), [("val", FOUND), ("load_stream(h.train_files, h.seq_len)", set())])
 def test_what_is_kept_was_fitted_to_the_tokens_that_it_was_tried_on(search: str, tokens: str, found: set[str]) -> None:
     assert accusations(analysed(script(search, tokens))) == found
