@@ -7,8 +7,8 @@ from auditor.flow import uses
 from auditor.flow.affine import ZERO, Affine
 from auditor.flow.learning import Learning
 from auditor.flow.provenance import Fact, Provenance, Region, Token
-from auditor.flow.spans import Apart, Span, apart, is_before
-from auditor.flow.values import Array, Const, Slice, Top, Tuple, Value
+from auditor.flow.spans import Apart, Span, apart, is_before, within
+from auditor.flow.values import Array, Const, Slice, Top, Tuple, Union, Value
 
 _LAST = Affine(-1)
 
@@ -78,6 +78,7 @@ class Arrays(Learning):
         view = Array(prov, start, array.ndim if selects else self._axes(array, index), array, role)
         view.span, view.mask, view.stop = array.span, array.mask, array.stop
         view.timed = _is_one_window(array, index)
+        view.rows = False if _is_new_axis(index) else None
         return view
 
     def shift(self, array: Array, index: Value) -> tuple[Affine | None, Affine | None, bool]:
@@ -104,6 +105,8 @@ class Arrays(Learning):
             return array.ndim
         if array.ndim is None:
             return None
+        if _is_new_axis(index):
+            return array.ndim + (1 if not isinstance(index, Tuple) else sum(map(_is_new_axis, index.items)))
         if isinstance(index, Tuple):
             plain = all(
                 isinstance(i, Slice | Top) or (isinstance(i, Const) and type(i.value) is int) for i in index.items
@@ -167,7 +170,7 @@ class Arrays(Learning):
                 end = index.stop if isinstance(index, Array) else high
                 moved = Region(moved.deps, None, low if sliced else None, end, self.lattice.site)
             elif sliced and (isinstance(index, Tuple) or array.timed):
-                moved = moved._replace(span=self.cut(index))
+                moved = moved._replace(span=within(moved.span, self.cut(index)))
             regions.add(moved)
         facts = prov.facts
         if sliced and (isinstance(index, Tuple) or array.timed) and not stream:
@@ -189,6 +192,9 @@ class Arrays(Learning):
     def _bound(self, value: Value | None) -> Affine | None:
         """An offset in a window; ``[:-1]`` only shifts a window against itself, and leaves no part of it out."""
         affine = self.affine(value)
+        if affine is None and isinstance(value, Top | Array | Union):
+            self.keep(value)
+            return self.numbers.of(("value", value))  # not known, but the same wherever it is used
         if affine is None or affine == _LAST:
             return None
         if not affine.terms and affine.const < 0:
@@ -227,10 +233,17 @@ def is_activation(prov: Provenance) -> bool:
     return bool(prov.flags & P.WEIGHTS and not prov.flags & P.NLL) and not uses.positions(prov, "gold", "count")
 
 
+def _is_new_axis(index: Value) -> bool:
+    """Whether an index adds an axis in front: ``x[None]``, ``x[None, :n]``."""
+    first = index.items[0] if isinstance(index, Tuple) and index.items else index
+    return isinstance(first, Const) and first.value is None
+
+
 def _is_one_window(array: Array, index: Value) -> bool:
     """Whether an index picks one row of a batch of windows, and at most cuts its end off: ``x[i]``, ``x[i, :n]``."""
     if not isinstance(index, Tuple):
-        return isinstance(index, Const | Top) and array.ndim == (3 if is_activation(array.prov) else 2)
+        known = array.ndim == (3 if is_activation(array.prov) else 2) or (array.rows is False and array.ndim != 1)
+        return known and isinstance(index, Const | Top) and not _is_new_axis(index)
     *rows, last = index.items or (index,)
     whole = isinstance(last, Slice) and (last.lower is None or (isinstance(last.lower, Const) and not last.lower.value))
     return whole and len(rows) == 1 and isinstance(rows[0], Const | Top)

@@ -44,6 +44,17 @@ def apart(numbers: Numbering, a: Span, b: Span) -> Apart:
     return max(_before(numbers, a.high, b.low, nonzero), _before(numbers, b.high, a.low, nonzero))
 
 
+def within(whole: Span | None, part: Span) -> Span:
+    """A part of a part: what is cut out is counted from the first offset of what it is cut from."""
+    if whole is None:
+        return part
+    low, high = (
+        whole.low.plus(bound) if whole.low is not None and bound is not None else None
+        for bound in (part.low, part.high)
+    )
+    return Span(low, whole.high if part.high is None else high, whole.nonzero | part.nonzero)
+
+
 def is_before(high: Affine | None, low: Affine | None, shared: int = 0) -> bool:
     """Whether something ends at ``high`` where something else begins at ``low``, or earlier, but for shared tokens."""
     if high is None or low is None:

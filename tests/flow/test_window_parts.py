@@ -65,3 +65,55 @@ def test_a_slice_that_begins_elsewhere_is_not_counted_from_the_first_position() 
     text = BIAS.replace("ROWS", "logits[i, s:], ys[i, s:]").replace("FITTED", ":s")
     text = text.replace("z[s:length]", "z").replace("y[s:length]", "y")
     assert accusations(analysed(program(text))) == {"slot_updates"}
+
+
+CONTEXT = """
+class Shifted(GPT):
+    def hidden(self, x):
+        pairs = torch.zeros_like(x)
+        pairs[..., 1:] = (x[..., 1:] * 31 + x[..., :-1]) % 1024
+        return super().hidden(x) + self.emb(pairs)
+
+def run(h, model, val, table):
+    pack(model)
+    model = Shifted(h)
+    model.load_state_dict(torch.load("final_model.pt"))
+    before = {k: v.cpu() for k, v in model.state_dict().items()}
+    n = val.numel() - 1
+    stride = h.stride if hasattr(h, "stride") and val.numel() > 99 else 64
+    loss_sum, count, byte_sum = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for ws in range(0, n - h.seq_len + 1, stride):
+        part = val[ws : ws + h.seq_len + 1].to(torch.int64)
+        x, y = part[:-1]BATCH, part[1:]BATCH
+        s = 0 if ws == 0 else h.seq_len - stride
+        opt = torch.optim.Adam(model.parameters(), lr=1e-4)
+        for _ in range(3):
+            opt.zero_grad()
+            model(x[:, FITTED], y[:, FITTED]).backward()
+            opt.step()
+        with torch.inference_mode():
+            losses = F.cross_entropy(model.logits(x).reshape(-1, h.vocab), y.reshape(-1), reduction="none")
+        loss_sum += losses[s:].sum()
+        count += losses[s:].numel()
+        byte_sum += table[y[0, s:]].sum()
+        model.load_state_dict({k: v.cuda() for k, v in before.items()})
+    report("final", loss_sum, count, byte_sum)
+"""
+BATCH = {"unsqueezed": ".unsqueeze(0)", "a new axis": "[None]", "reshaped": ".reshape(1, -1)"}
+
+
+@pytest.mark.parametrize("batch", BATCH.values(), ids=BATCH)
+@pytest.mark.parametrize(
+    ("fitted", "found"),
+    [(":s", set()), (":", {"updates_before_score"}), ("s:", {"updates_before_score"}), ("1:", {"updates_before_score"})],
+    ids=["the context", "the window", "what is scored", "all but one"],
+)
+def test_weights_fitted_to_the_context_of_one_window_score_the_rest(batch: str, fitted: str, found: set[str]) -> None:
+    """Neighbours inside the model are cut out of what it is given, and the losses of one row are in its order."""
+    text = CONTEXT.replace("BATCH", batch).replace("FITTED", fitted)
+    assert accusations(analysed(program(text))) == found
+
+
+def test_the_losses_of_several_rows_are_not_one_window() -> None:
+    text = CONTEXT.replace("BATCH", ".reshape(-1, h.seq_len // 4)").replace("FITTED", ":s")
+    assert accusations(analysed(program(text))) == {"updates_before_score"}

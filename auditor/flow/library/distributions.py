@@ -24,7 +24,8 @@ def _cross_entropy(call: LibraryCall) -> Value | None:
     none = call.constant(99, "reduction") == "none"
     flags = (prov.flags | P.NLL | (0 if none else P.SUMMED)) & ~(P.PROBABILITY | P.LOG_PROBABILITY)
     result = Array(engine.lattice.change(prov, flags=flags, tokens=(), reads=()))
-    result.ndim = target.ndim if none and isinstance(target, Array) else None
+    if none and isinstance(target, Array):
+        result.ndim, result.timed = target.ndim, target.timed
     return result if none else _reduced(call, result)
 
 

@@ -18,6 +18,7 @@ _VIEWS = {
 }  # fmt: skip
 _COPIES = {"to", "cpu", "cuda", "float", "double", "half", "bfloat16", "long", "int", "astype", "clone", "copy", "type"}
 _POINTERS = {"data_ptr", "data_as", "byref", "c_void_p", "ctypes", "POINTER", "cast"}
+_FLATTENING = {"view", "reshape", "flatten", "ravel", "squeeze"}
 _SIZES = {"size", "numel", "dim", "nelement", "element_size", "tell", "stride", "storage_offset"}
 _COLUMNS = 12
 """Widest windows whose columns are kept apart."""
@@ -41,14 +42,26 @@ def _view(call: LibraryCall) -> Value | None:
             ndim -= 1
         elif call.name in {"squeeze", "expand"}:
             ndim = None
-        view = Array(value.prov, value.start, ndim, value, value.role, value.rows)
+        view = Array(value.prov, value.start, ndim, value, value.role, _batch(call, value))
         view.span, view.stop = value.span, value.stop
+        alone = value.rows is False and value.ndim is not None and ndim == value.ndim - 1
+        view.timed = alone and call.name in _FLATTENING and (call.name != "squeeze" or call.constant(1, "dim") == 0)
         if call.name in {"chunk", "split", "unbind"}:
             return Seq(None, view, engine.lattice.none)
         return view
     if isinstance(value, Seq | Tuple) and call.name in {"asarray", "as_tensor", "ascontiguousarray"}:
         return from_data(call)
     return None
+
+
+def _batch(call: LibraryCall, value: Array) -> bool | None:
+    """Whether the first axis of a view is a batch, as far as that is known."""
+    if call.name == "unsqueeze" and call.constant(1, "dim") == 0:
+        return False
+    if call.name in {"view", "reshape"} and len(call.args) > 2 and call.constant(1) == 1:
+        return False
+    moved = call.name in _FLATTENING or call.name in {"expand", "transpose", "permute"}
+    return value.rows or None if moved else value.rows
 
 
 def _copied(call: LibraryCall) -> Value | None:
