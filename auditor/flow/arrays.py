@@ -77,8 +77,7 @@ class Arrays(Learning):
         role = array.role
         view = Array(prov, start, array.ndim if selects else self._axes(array, index), array, role)
         view.span, view.mask, view.stop = array.span, array.mask, array.stop
-        view.timed = _is_one_window(array, index)
-        view.rows = False if _is_new_axis(index) else None
+        view.timed, view.rows = _is_one_window(array, index), False if _is_new_axis(index) else None
         return view
 
     def shift(self, array: Array, index: Value) -> tuple[Affine | None, Affine | None, bool]:

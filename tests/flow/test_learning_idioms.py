@@ -395,3 +395,41 @@ RESET = """for p, old in zip(chosen, before):
 def test_the_weight_that_a_subclass_of_a_layer_inherits(first: str, then: str, found: set[str]) -> None:
     text = CAST.replace("FIRST", first).replace("THEN", then)
     assert accusations(analysed(program(text))) == found
+
+
+FISHER = """
+def importance(model, h, tokens):
+    sums = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for i in range(4):
+        part = tokens[i * h.seq_len : (i + 1) * h.seq_len + 1].to(torch.int64)
+        model.zero_grad()
+        model(part[:-1][None], part[1:][None]).backward()
+        for name, p in model.named_parameters():
+            sums[name] += p.grad.detach().float().pow(2)
+    return {name: p.detach() ** 2 * sums[name] for name, p in model.named_parameters()}
+
+def run(h, model, val, table):
+    weights = importance(model, h, TOKENS)
+    kept = {}
+    for name, p in model.state_dict().items():
+        worst = weights[name].flatten().topk(64).indices
+        kept[name] = (p.round(), worst, p.flatten()[worst])
+    torch.save(kept, "final_model.pt")
+    state = {}
+    for name, (q, worst, exact) in torch.load("final_model.pt").items():
+        w = q.flatten().clone()
+        w[worst] = exact
+        state[name] = w.view_as(q)
+    model.load_state_dict(state)
+    plain_eval("final", model, h, val, table)
+"""
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [("val", {"val_calibrations"}), ("load_stream(h.train_files, h.seq_len)", set())],
+    ids=["validation", "training"],
+)
+def test_squares_of_gradients_that_choose_what_is_rounded_are_statistics(tokens: str, found: set[str]) -> None:
+    """Importance of weights is calibration, and no state that was fitted to a window."""
+    assert accusations(analysed(program(FISHER.replace("TOKENS", tokens)))) == found
