@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from auditor.flow import ir, scaling, uses, zeros
+from auditor.flow import guards, ir, scaling, uses, zeros
 from auditor.flow import provenance as P  # noqa: N812 - its flags are written P.VAL
 from auditor.flow.comprehensions import UNROLLED
 from auditor.flow.provenance import Fact, Iteration
@@ -39,14 +39,52 @@ class Interpreter(Searches):
             ir.With: self._with, ir.Function: self._function, ir.Class: self._class, ir.Import: self._import,
             ir.Delete: self._delete, ir.Match: self._match,
         }  # fmt: skip
+        self._restoring: dict[int, set[ir.Stmt]] = {}
+        self._kept: list[list[ir.Stmt]] = []
+        """Blocks, so that the identities above stay unique."""
+        self._undone: dict[ir.If, list[tuple[ir.If, list[ir.Expr]]]] = {}
+        self._assumed: dict[ir.If, bool] = {}
 
     def block(self, body: list[ir.Stmt]) -> bool:
         """Run statements; whether the path goes on after them."""
-        for statement in body:
+        restoring = self._restoring.get(id(body))
+        if restoring is None:
+            restoring = self._restoring[id(body)] = guards.restorations(body)
+            self._kept.append(body)
+        for k, statement in enumerate(body):
             self.at(statement)
+            if restoring and isinstance(statement, ir.If):
+                if statement not in self._undone:
+                    self._undone[statement] = guards.undone(statement, body[k + 1 :], restoring)
+                if self._undone[statement]:
+                    return self._through(statement, body[k + 1 :])
             if not self._statements[type(statement)](statement):
                 return False
         return True
+
+    def _through(self, node: ir.If, rest: list[ir.Stmt]) -> bool:
+        """A branch, and what comes after it, by each of its ways, where a later branch undoes what this one did."""
+        open_ = [part for part in guards.conjuncts(node.test) if self.truth(self.eval(part)) is None]
+        test = self.eval(node.test)
+        asked = bool(test.prov.flags & P.GOLD_COMPARED or uses.positions(test.prov, "look", "gate", "likely"))
+        if len(open_) != 1 or asked or self.truth(test) is not None:
+            return self._if(node) and self.block(rest)
+        undoing = [
+            later
+            for later, parts in self._undone[node]
+            if any(guards.alike(part, open_[0]) for part in parts)
+            and all(self.truth(self.eval(p)) for p in guards.conjuncts(later.test) if not guards.alike(p, open_[0]))
+        ]
+
+        def side(truth: bool) -> bool:
+            before = self._assumed
+            self._assumed = {**before, **dict.fromkeys(undoing, truth)}
+            try:
+                return self._side(node, truth) and self.block(rest)
+            finally:
+                self._assumed = before
+
+        return self.fork(lambda: side(True), lambda: side(False))
 
     def _evaluate(self, node: ir.Evaluate) -> bool:
         value = self.eval(node.value)
@@ -121,7 +159,7 @@ class Interpreter(Searches):
 
     def _if(self, node: ir.If) -> bool:
         test = self.eval(node.test)
-        truth = self.truth(test)
+        truth = self._assumed.get(node, self.truth(test))
         if truth is None and self.is_main_guard(node.test):
             truth = True
         last = node.body[-1] if node.body else None  # a lone assertion lowers to nothing

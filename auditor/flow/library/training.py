@@ -116,7 +116,7 @@ def _load_state_dict(call: LibraryCall) -> Value | None:
     marks = prov.marks
     if calibrated:
         mark = Mark("calibration", prov.regions, engine.lattice.site, engine.stack(), engine.phase)
-        marks = {m for m in marks if m.kind != "gradient"} | {mark}  # statistics of gradients are statistics
+        marks = frozenset(m for m in marks if m.kind != "gradient") | {mark}  # statistics of gradients are statistics
         engine.note_update(mark)
     if prov.flags & P.ARTIFACT:
         engine.reloaded = engine.phase
