@@ -367,3 +367,21 @@ nll = torch.tensor(losses)
 def test_a_root_of_a_probability_by_the_number_of_bytes(exponent: str, found: set[str]) -> None:
     before = "PIECES = spm.SentencePieceProcessor(model_file='t.model')\n"
     assert accusations(analysed(evaluation(ROOTS.replace("EXPONENT", exponent), before))) == found
+
+
+EXPERTS = """
+entropy = -(lp.exp() * lp).sum(-1)
+experts = torch.stack([-gold, -other, THIRD], dim=-1)
+shares = WEIGHTS - WEIGHTS.logsumexp(0)
+nll = -(shares - experts).logsumexp(dim=-1)
+WEIGHTS.sub_(0.1 * (experts * entropy[:, None]).mean(AXIS))
+"""
+
+
+@pytest.mark.parametrize("axis", ["0", "dim=0", "dim=(0,)"])
+@pytest.mark.parametrize(("third", "found"), [("-gold / 1.0", set()), ("entropy", {"pseudo_experts"})])
+def test_how_fast_weights_learn_may_follow_the_entropy(axis: str, third: str, found: set[str]) -> None:
+    text = PROBABILITIES + EXPERTS.replace("AXIS", axis).replace("THIRD", third)
+    facts = analysed(evaluation(text, "WEIGHTS = torch.zeros(3)\n"))
+    assert accusations(facts) == found
+    assert all("experts" in evidence.path[0].text for evidence in facts.pseudo_experts)

@@ -9,7 +9,7 @@ from auditor.flow import scaling, uses
 from auditor.flow.library.call import LibraryCall, Model
 from auditor.flow.library.default import default
 from auditor.flow.provenance import Fact, Provenance
-from auditor.flow.values import Array, Const, Top, Value
+from auditor.flow.values import Array, Const, Top, Tuple, Value
 
 
 def _cross_entropy(call: LibraryCall) -> Value | None:
@@ -116,6 +116,8 @@ def _sum(call: LibraryCall) -> Value:
     axis = call.arg(1, "dim", "axis")
     flags = prov.flags
     both = P.PROBABILITY | P.LOG_PROBABILITY
+    if axis is None or isinstance(axis, Tuple) or (isinstance(axis, Const) and axis.value == 0):
+        flags &= ~P.ENTROPY  # of many positions it is no expert for any
     if flags & both == both and not flags & P.NLL:
         flags = (flags & ~both) | P.ENTROPY
     if axis is not None and (flags & P.VOCABULARY or any(read.vocabulary for read in prov.reads)):
