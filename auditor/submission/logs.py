@@ -388,6 +388,9 @@ def of_another_run(logs: Iterable[Log], claims: Iterable[float]) -> bool:
     ends = [log.final_score.val_bpb for log in every if log.final_score is not None]
     if not claims or not ends or max(ends) >= min(claims):
         return False
+    validations = [log.validation.val_bpb for log in every if log.validation is not None]
+    if any(_same(score, claim) for score in validations for claim in claims):
+        return False
     return not any(_near(score, claim) for log in every for score in log.scores for claim in claims)
 
 

@@ -94,19 +94,21 @@ def test_logs_of_ablations_do_not_speak_for_the_submission(tmp_path: Path) -> No
         (1.0106, True, 1),
         (1.02, True, 1),
         (1.1301, True, 1),
+        (1.1849, True, 1),
         (0.85, True, 1),
     ],
-    ids=["worse", "worse, and no command", "the same", "mistyped", "printed before", "better"],
+    ids=["worse", "worse, and no command", "the same", "mistyped", "printed before", "while training", "better"],
 )
 def test_the_log_of_a_better_run_than_the_claimed_one_documents_another(
     tmp_path: Path, claim: float, command: bool, logs: int
 ) -> None:
     """An experiment that the author does not claim; a mistyped score, or one of an earlier stage, is of this run."""
+    scores = "step:9/9 val_loss:2.0 val_bpb:1.1849\nearly val_bpb:1.1301\nfinal val_loss:1.7 val_bpb:1.0106\n"
     files = {
         "train_gpt.py": SCRIPT,
         "README.md": f"# Run\n```\n{'WITHIN_BOOST=0 torchrun train_gpt.py' if command else 'see the code'}\n```\n",
         "submission.json": f'{{"val_bpb": {claim}}}',
-        "train.log": "  within_boost: 0.75\n" + TRAINED + "step val_bpb:1.1301\nfinal val_loss:1.7 val_bpb:1.0106\n",
+        "train.log": "  within_boost: 0.75\n" + TRAINED + scores,
     }
     launch = read_submission(make(tmp_path, files)).launch
     assert len(launch.logs) == logs
