@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from auditor.flow.affine import Affine, Numbering
 
+_NEIGHBOURS = 8
+"""Tokens that a model sets beside each other."""
 NOWHERE: frozenset[Affine] = frozenset()
 
 
@@ -45,14 +47,15 @@ def apart(numbers: Numbering, a: Span, b: Span) -> Apart:
 
 
 def within(whole: Span | None, part: Span) -> Span:
-    """A part of a part: what is cut out is counted from the first offset of what it is cut from."""
-    if whole is None:
+    """A part of a part.
+
+    A model that sets each token beside the one before it cuts ``[1:]`` and ``[:-1]`` out of what it gets, and leaves
+    its other bound. Any other part is of positions, whatever the model made them of.
+    """
+    near = part.high is None and part.low is not None and not part.low.terms and part.low.const <= _NEIGHBOURS
+    if whole is None or not near or whole.low is None or part.low is None:
         return part
-    low, high = (
-        whole.low.plus(bound) if whole.low is not None and bound is not None else None
-        for bound in (part.low, part.high)
-    )
-    return Span(low, whole.high if part.high is None else high, whole.nonzero | part.nonzero)
+    return Span(whole.low.plus(part.low), whole.high, whole.nonzero | part.nonzero)
 
 
 def is_before(high: Affine | None, low: Affine | None, shared: int = 0) -> bool:

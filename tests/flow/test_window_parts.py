@@ -6,6 +6,18 @@ import pytest
 from programs import program
 from test_learning import accusations, analysed
 
+SHIFTED = """
+class Shifted(GPT):
+    def hidden(self, x):
+        pairs = torch.zeros_like(x)
+        pairs[..., 1:] = (x[..., 1:] * 31 + x[..., :-1]) % 1024
+        return super().hidden(x) + self.emb(pairs)
+
+"""
+LOADED = """    model = Shifted(h)
+    model.load_state_dict(torch.load("final_model.pt"))
+"""
+"""A model that sets tokens beside each other, in place of the plain one."""
 BIAS = """
 def run(h, model, val, table):
     pack(model)
@@ -59,6 +71,8 @@ ROWS = {
 def test_a_slice_of_one_window_cuts_its_positions(rows: str, fitted: str, found: set[str]) -> None:
     text = BIAS.replace("ROWS", rows).replace("FITTED", fitted)
     assert accusations(analysed(program(text))) == found
+    shifted = SHIFTED + text.replace("    model = unpack(h)\n", LOADED)
+    assert accusations(analysed(program(shifted))) == found
 
 
 def test_a_slice_that_begins_elsewhere_is_not_counted_from_the_first_position() -> None:
@@ -68,16 +82,9 @@ def test_a_slice_that_begins_elsewhere_is_not_counted_from_the_first_position() 
 
 
 CONTEXT = """
-class Shifted(GPT):
-    def hidden(self, x):
-        pairs = torch.zeros_like(x)
-        pairs[..., 1:] = (x[..., 1:] * 31 + x[..., :-1]) % 1024
-        return super().hidden(x) + self.emb(pairs)
-
 def run(h, model, val, table):
     pack(model)
-    model = Shifted(h)
-    model.load_state_dict(torch.load("final_model.pt"))
+    model = unpack(h)
     before = {k: v.cpu() for k, v in model.state_dict().items()}
     n = val.numel() - 1
     stride = h.stride if hasattr(h, "stride") and val.numel() > 99 else 64
@@ -110,7 +117,9 @@ BATCH = {"unsqueezed": ".unsqueeze(0)", "a new axis": "[None]", "reshaped": ".re
 )
 def test_weights_fitted_to_the_context_of_one_window_score_the_rest(batch: str, fitted: str, honest: bool) -> None:
     """Neighbours inside the model are cut out of what it is given, and the losses of one row are in its order."""
-    text = CONTEXT.replace("BATCH", batch).replace("FITTED", fitted)
+    text = SHIFTED + CONTEXT.replace("BATCH", batch).replace("FITTED", fitted).replace(
+        "    model = unpack(h)\n", LOADED
+    )
     assert accusations(analysed(program(text))) == (set() if honest else {"updates_before_score"})
 
 
