@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.probe.checks import shift
-from auditor.probe.match import claimed_likewise, entries, match_claim
+from auditor.probe.match import entries, match_claim, score_likewise
 from auditor.probe.record import Recording
 
 
@@ -45,7 +45,7 @@ def conclude_between(
         return Between(None)
     shifts = [shift(reference, entries(recording, match), position, targets) for position, recording in rewritten]
     return Between(
-        match.claim.wanted,
+        match.wanted,
         any(found is not None and not found.is_causal for found in shifts),
-        tuple(claimed_likewise(base, match.claim, recording) for _, recording in rewritten),
+        tuple(score_likewise(base, match, recording) for _, recording in rewritten),
     )

@@ -86,6 +86,11 @@ class Match:
         return self.parts[0][0]
 
     @property
+    def wanted(self) -> tuple[float, float]:
+        """The score that they made, and how far the number that its scorer returned may be off what was printed."""
+        return (replace(self.claim, loss=None) if self.is_bytewise else self.claim).wanted
+
+    @property
     def is_bytewise(self) -> bool:
         """Whether each entry is the loss of a byte."""
         return self.divisor in _PER_BYTE
@@ -229,10 +234,10 @@ def _chosen_events(recording: Recording, parts: Sequence[Part]) -> list[Event] |
     return [by_site[site][index] for site, each in parts for index in each]
 
 
-def claimed_likewise(base: Recording, claim: Claim, other: Recording) -> float | None:
-    """The number that stands in another run where ``claim`` stands in the base run; None where it has other claims."""
-    found = _corresponding(claim, claims(base), other)
-    return None if found is None else found.wanted[0]
+def score_likewise(base: Recording, match: Match, other: Recording) -> float | None:
+    """The score that another run claims where the base run claims the match's; None where it has other claims."""
+    found = _corresponding(match.claim, claims(base), other)
+    return None if found is None else replace(match, claim=found).wanted[0]
 
 
 def _corresponding(claim: Claim, every: Sequence[Claim], other: Recording) -> Claim | None:

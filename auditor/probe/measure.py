@@ -90,7 +90,7 @@ class Measured:
     @property
     def wanted(self) -> tuple[float, float]:
         """The score, and how far the number that its scorer returned may be off what was printed."""
-        return self.match.claim.wanted
+        return self.match.wanted
 
     @property
     def leaks(self) -> tuple[Shift, ...]:
@@ -158,7 +158,7 @@ def measure(
     return Measured(
         key=base.key,
         match=match,
-        score=match.claim.wanted[0],
+        score=match.wanted[0],
         deterministic=is_deterministic(reference, vectors[Change("repeat")]),
         shifts=tuple(found for change, found in shifts.items() if change.kind == "rewrite"),
         totals=_totals(reference, vectors, design),

@@ -6,6 +6,7 @@ import ast
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,20 @@ def test_a_call_that_returns_both_scores_is_measured_by_the_one_that_is_claimed(
     assert isinstance(of_mixture, Measured)
     assert (of_loss.match.site, of_mixture.match.site) == (toy.SITE, BITS)
     assert (of_loss.excesses, bool(of_mixture.excesses)) == ((), True)
+
+
+def test_a_line_with_the_networks_loss_and_the_mixtures_bits_wants_the_bits() -> None:
+    def in_one_line(run: Recording) -> Recording:
+        loss, bpb = (line.text.rpartition(sign)[2] for line, sign in zip(run.lines[::-1], ":=", strict=True))
+        return replace(run, lines=(Line(9000, f"sliding val_loss:{loss} val_bpb:{bpb}"),))
+
+    runs = {
+        change: in_one_line(recorded(DESIGN.apply(change), 0.5)) for change in call_changes(DESIGN, DESIGN.positions)
+    }
+    found = measure(runs, DESIGN, frozenset({"sliding"}))
+    assert isinstance(found, Measured)
+    assert found.match.is_bytewise
+    assert (found.score, found.wanted[0]) == (found.match.claim.bpb, found.match.claim.bpb)
 
 
 def test_bits_per_byte_that_a_call_returns_are_not_taken_for_nats_per_token() -> None:
