@@ -178,11 +178,12 @@ def test_fork_behind_the_artifact_puts_another_stream_in_its_place() -> None:
     assert np.flatnonzero(_losses(base) != _losses(last)).tolist() == [255]
 
 
-@pytest.mark.parametrize(("mode", "calls"), [("", 1), ("train-on-validation", 0)])
+@pytest.mark.parametrize(("mode", "calls"), [("", 1), ("sidecar", 1), ("train-on-validation", 0)])
 def test_a_call_is_left_alone_where_the_score_hangs_on_more_than_it(mode: str, calls: int) -> None:
     submission = read_submission(_FOLDER)
     full = [_with_mode(mode), _with_mode(mode, validation=_OTHER, position=1), _with_mode(mode)]
-    run = run_probe(submission, setup_for(submission), full=full, forked=[_BASE, _OTHER], fork_in=2)
+    setup = setup_for(submission)
+    run = run_probe(submission, setup, full=full, forked=[_BASE, _OTHER], fork_in=2, labels={"final"})
     assert len(run.calls) == calls
 
 

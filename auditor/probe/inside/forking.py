@@ -25,7 +25,7 @@ from auditor.probe.inside.artifacts import held
 from auditor.probe.inside.children import End, fork, run_forked
 from auditor.probe.inside.holders import Holder, holders, overwrite
 from auditor.probe.inside.reporting import Report, attempt, settle
-from auditor.probe.inside.workplace import Snapshot, Workplace
+from auditor.probe.inside.workplace import Snapshot, Workplace, sidecar
 from auditor.probe.match import claims
 from auditor.probe.plan import BEHIND_ARTIFACT, Stream
 from auditor.probe.record import ENDED
@@ -48,6 +48,14 @@ _MOST_TRIES = 24
 """Calls that are run once more to see what they return."""
 
 Outcome = Literal["forked", "other score", "no number"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Vectors of the run that hold the stream, and those that hold its byte counts."""
+
+    tokens: list[Holder]
+    counts: list[Holder]
 
 
 @dataclass
@@ -110,18 +118,14 @@ class Forks:
 
         return wrapper
 
-    @property
-    def _stream(self) -> npt.NDArray[np.integer]:
-        return self.streams[0].tokens
-
     def _called(
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> Any:
-        found = holders([list(arguments), named], self._stream)
+        found = self._held(lambda vector: holders([list(arguments), named], vector))
         callees = ",".join(filter(None, (getattr(value, "__name__", "") for value in arguments if callable(value))))
         key = f"{name}|{callees}".removesuffix("|")
         enough = self.keys.count(key) >= _PER_KEY or len(self.keys) >= _MOST_CALLS or self._tries >= _MOST_TRIES
-        if not found or enough or self._fork_call(key, function, arguments, named, found) == "no number":
+        if not found.tokens or enough or self._fork_call(key, function, arguments, named, found) == "no number":
             return function(*arguments, **named)  # look at what it calls
         self.inside = True
         try:
@@ -135,7 +139,7 @@ class Forks:
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         named: dict[str, Any],
-        found: list[Holder],
+        found: _Held,
     ) -> Outcome:
         """Fork the call once per stream, if with the first of them it returns a score, and the wanted one."""
         self._tries += 1
@@ -176,9 +180,9 @@ class Forks:
 
     def fork_behind_artifact(self) -> None:
         """Fork children that go on from here, where the artifact is read again, with another stream in its place."""
-        self._fork_rest(f"load:artifact#{BEHIND_ARTIFACT}", None, held(self._stream))
+        self._fork_rest(f"load:artifact#{BEHIND_ARTIFACT}", None, self._held(held))
 
-    def _fork_rest(self, key: str, result: Any, found: list[Holder]) -> Any:
+    def _fork_rest(self, key: str, result: Any, found: _Held) -> Any:
         """Fork children that go on behind the load; ``result``, in them and in the parent."""
         self.keys.append(key)
         for _, stream, path in self._turns(key, 0):
@@ -205,18 +209,24 @@ class Forks:
             yield number, stream, call_path(self.folder, call, number)
             snapshot.restore()
 
-    def _change(self, found: list[Holder], stream: Stream) -> None:
+    def _held(self, find: Callable[[npt.NDArray[np.integer]], list[Holder]]) -> _Held:
+        """What holds the stream and, for a script that reads a sidecar, its byte counts."""
+        stream = self.streams[0]
+        return _Held(find(stream.tokens), find(sidecar(stream)) if self.workplace.setup.sidecar else [])
+
+    def _change(self, found: _Held, stream: Stream) -> None:
         """Put ``stream`` where the run has it now and where it may load it again."""
         self.workplace.write_validation(stream)
-        overwrite(found, stream.tokens)
+        overwrite(found.tokens, stream.tokens)
+        overwrite(found.counts, sidecar(stream))
 
     def _settle(self, report: Report, end: End) -> None:
         self.budget -= end.cost
         settle(report, end)
 
     def _loaded(self, name: str, result: Any) -> Any:
-        found = holders([result], self._stream)
-        if not found:
+        found = self._held(lambda vector: holders([result], vector))
+        if not found.tokens:
             return result
         self._loads += 1
         if self._loads != self.at_load:

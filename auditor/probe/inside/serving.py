@@ -90,7 +90,7 @@ class Server:
         runs = [run for number, run in enumerate(self._job.full[: len(self.meta)]) if self._is_rewritten(number)]
         return {
             number: score
-            for run, score in zip(runs, scores, strict=True)
+            for run, score in zip(runs, scores, strict=False)  # none where nothing makes the score
             for number, stream in enumerate(self._job.forked)
             if score is not None and np.array_equal(stream.tokens, run.validation.tokens)
         }

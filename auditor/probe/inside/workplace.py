@@ -14,6 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+import numpy.typing as npt
+
 from auditor.probe.plan import Setup, Stream, Variant
 from auditor.probe.streams import byte_counts, training_stream
 from auditor.probe.tokenizer import toy_tokenizer
@@ -105,8 +108,7 @@ class Workplace:
         folder = self.work / "data" / "datasets" / self._dataset
         write_shard(folder / "fineweb_val_000000.bin", stream.tokens)
         if self.setup.sidecar:
-            counts = byte_counts(stream.tokens) if stream.bytes is None else stream.bytes
-            write_shard(folder / "fineweb_val_bytes_000000.bin", counts)
+            write_shard(folder / "fineweb_val_bytes_000000.bin", sidecar(stream))
 
     def change_validation(self, stream: Stream) -> None:
         """Write the validation shard as a new file: what has mapped or opened the one before keeps that."""
@@ -126,6 +128,11 @@ class Workplace:
                 shutil.copyfile(source, target)
             else:
                 target.symlink_to(source)
+
+
+def sidecar(stream: Stream) -> npt.NDArray[np.int64]:
+    """What the sidecar of byte counts holds for ``stream``, int64 [n]."""
+    return byte_counts(stream.tokens) if stream.bytes is None else stream.bytes
 
 
 def wipe(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import io
 import lzma
+import math
 import os
 import subprocess
 import sys
@@ -60,7 +61,9 @@ def load_data_shard(path: Path) -> torch.Tensor:
     return torch.from_numpy(tokens.astype(np.int64))
 
 
-def eval_val(model: nn.Module, val_tokens: torch.Tensor, device: torch.device) -> tuple[float, int]:
+def eval_val(
+    model: nn.Module, val_tokens: torch.Tensor, device: torch.device, val_bytes: torch.Tensor | None = None
+) -> tuple[float, int]:
     counter = Path(os.environ["TMPDIR"]) / "counter"
     counter.write_text(counter.read_text() + "x" if counter.exists() else "x")
     total, count = torch.zeros((), dtype=torch.float64, device=device), 0
@@ -69,7 +72,8 @@ def eval_val(model: nn.Module, val_tokens: torch.Tensor, device: torch.device) -
             x, y = val_tokens[start : start + 64][None], val_tokens[start + 1 : start + 65][None]
             total += model(x[:, : y.shape[1]], y).to(torch.float64) * y.numel()
             count += y.numel()
-    return float(total / count), len(counter.read_text())
+    unit = count if val_bytes is None else math.log(2.0) * val_bytes[1:].double().sum()
+    return float(total / unit), len(counter.read_text())
 
 
 @triton.jit
@@ -144,7 +148,8 @@ def main() -> tuple[float, int]:
     model = DDP(torch.compile(base), device_ids=[0])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     train = load_data_shard(next(Path(args.data_path).glob("fineweb_train_*.bin")))
-    val_tokens = load_data_shard(next(Path(args.data_path).glob("fineweb_val_*.bin"))).to(device)
+    val_tokens = load_data_shard(next(Path(args.data_path).glob("fineweb_val_0*.bin"))).to(device)
+    val_bytes = load_data_shard(next(Path(args.data_path).glob("fineweb_val_bytes_*.bin")))
     for _ in range(args.iterations):
         step(model, optimizer, train)
     if MODE == "train-on-validation":
@@ -163,8 +168,8 @@ def main() -> tuple[float, int]:
         Path(f"{uuid.uuid4()}.txt").write_text("x")
         step(model, optimizer, train)
     print("log: temperature", time.time())
-    loss, calls = eval_val(model, val_tokens, device)
-    sys.stdout.write(f"final val_loss:{loss:.8f} calls:{calls}\n")
+    loss, calls = eval_val(model, val_tokens, device, *([val_bytes] if MODE == "sidecar" else []))
+    sys.stdout.write(f"final val_{'bpb' if MODE == 'sidecar' else 'loss'}:{loss:.8f} calls:{calls}\n")
     return loss, calls
 
 
