@@ -22,7 +22,7 @@ _SCORE = re.compile(r"bpb|loss|nll|bits|ppl|perplexity|score|result|eval|final",
 _DIAGNOSTIC = re.compile(r"[\"'][^\"']*(?:\bdiag|diagnostic|\bdebug|\bsample_)", re.IGNORECASE)
 Places = tuple[tuple[str, int], ...]
 _SIMPLE = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)
-_SAME = 6e-5
+SAME = 6e-5
 """Bits per byte: claims are quoted to four digits."""
 _NEAR = 1e-3
 """Relative distance of a claim that no log prints, such as a mean of runs, from the score that it stands for."""
@@ -93,7 +93,7 @@ def claimed_labels(audited: Audited) -> frozenset[str]:
     scores = [score for run in audited.runs for score in run.scores]
     away = [min((abs(score.val_bpb - claim) for claim in claims), default=math.inf) for score in scores]
     least = min(away, default=math.inf)
-    bound = _SAME if least <= _SAME else least if least <= _NEAR * max(claims, default=0.0) else -1.0
+    bound = SAME if least <= SAME else least if least <= _NEAR * max(claims, default=0.0) else -1.0
     labels = frozenset(score.label for score, distance in zip(scores, away, strict=True) if distance <= bound)
     return frozenset() if "" in labels else labels
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from auditor.claim import claimed_labels
+from auditor.claim import SAME, claimed_labels
 
 if TYPE_CHECKING:
     from auditor.audited import Audited
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 _PRINTED = re.compile(rb"(\w*(?:bpb|mix)\w*)[\"']?\s*[:=]\s*(\d+\.\d{4,})")
 _EVERY_SCORE = frozenset({b"val_bpb", b"bpb"})
 """Names that tell no score from another."""
-_SAME = 6e-5
-"""Bits per byte: claims are quoted to four digits."""
 _MOST_BYTES = 4 << 20
 
 
@@ -57,5 +55,5 @@ def names_of(claimed: Sequence[float], printed: Sequence[Mapping[bytes, bytes]])
         for name, numbers in found.items()
         if name not in _EVERY_SCORE
         for number in (*numbers, fmean(set(numbers)))
-        if any(abs(number - claim) <= _SAME for claim in claimed)
+        if any(abs(number - claim) <= SAME for claim in claimed)
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from auditor.audited import Audited
-from auditor.claim import is_about_a_score, is_in_a_claimed_score, is_withdrawn
+from auditor.claim import SAME, is_about_a_score, is_in_a_claimed_score, is_withdrawn
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission.arithmetic import implied_bytes, known_token_count
@@ -109,7 +109,7 @@ def _partial_scores(audited: Audited) -> Iterator[Finding]:
         counts = {fact.value for fact in run.val_tokens}
         if any(known_token_count(count, audited.contest.validation).tokenizer for count in counts):
             continue  # the stream was whole; a loss in another unit implies other bytes
-        claimed = [s for s in run.scores if any(abs(s.val_bpb - claim) <= 6e-5 for claim in metadata.claimed_bpb)]
+        claimed = [s for s in run.scores if any(abs(s.val_bpb - claim) <= SAME for claim in metadata.claimed_bpb)]
         implied = implied_bytes(claimed[-1], counts.pop()) if len(counts) == 1 and claimed else None
         if implied is not None and implied.value + implied.error < _WHOLE * whole:
             share = implied.value / whole

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterator
 
 from auditor.audited import Audited
+from auditor.claim import SAME
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from auditor.submission import Fact
@@ -77,6 +78,6 @@ def evaluation_timers(audited: Audited) -> Iterator[Fact[float]]:
             yield run.total_eval_seconds[-1]
             continue
         timed = [score for score in run.scores if score.seconds is not None]
-        claimed = [score for score in timed if any(abs(score.val_bpb - claim) <= 6e-5 for claim in claims)]
+        claimed = [score for score in timed if any(abs(score.val_bpb - claim) <= SAME for claim in claims)]
         for score in (claimed or timed)[-1:]:
             yield Fact(score.seconds or 0.0, score.file, score.line, score.label)

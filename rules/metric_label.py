@@ -6,6 +6,7 @@ import datetime
 import re
 
 from auditor.audited import Audited
+from auditor.claim import SAME
 from auditor.findings import Condition, Finding, RuleResult, Severity, Status
 from auditor.rule import Example, Rule, Ruling
 from rules._logs import log, metadata, runs
@@ -44,7 +45,7 @@ class MetricLabel(Rule):
         if metadata is None or metadata.val_bpb is None:
             return self.not_applicable("no score is claimed")
         claim = metadata.val_bpb
-        same = [score for run in audited.runs for score in run.scores if abs(score.val_bpb - claim) <= 6e-5]
+        same = [score for run in audited.runs for score in run.scores if abs(score.val_bpb - claim) <= SAME]
         if not same:
             return self.not_applicable("no log prints the claimed score")
         wrong = same if all(_EARLIER.search(score.label) for score in same) else []

@@ -100,6 +100,15 @@ def plain_eval(name, model, h, val, table):
     report(name, loss_sum, count, byte_sum)
 """
 
+SCORED_ROW = """\
+        with torch.inference_mode():
+            losses = F.cross_entropy(model.logits(x).reshape(-1, h.vocab), y.reshape(-1), reduction="none")
+        loss_sum += losses[s:].sum()
+        count += losses[s:].numel()
+        byte_sum += table[y[0, s:]].sum()
+"""
+"""In a loop over windows: the losses of one row, of which those from ``s`` on are credited."""
+
 TAIL = """
 
 def main():

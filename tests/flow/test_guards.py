@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from programs import program
+from programs import SCORED_ROW, program
 from test_learning import accusations, analysed
 
-GUARDED = """
+GUARDED = (
+    """
 def adapted(model, h, val, table, steps):
     before = None
     if steps > 0:
@@ -23,12 +24,9 @@ def adapted(model, h, val, table, steps):
                 opt.zero_grad()
                 model(x[:, :s], y[:, :s]).backward()
                 opt.step()
-        with torch.inference_mode():
-            losses = F.cross_entropy(model.logits(x).reshape(-1, h.vocab), y.reshape(-1), reduction="none")
-        loss_sum += losses[s:].sum()
-        count += losses[s:].numel()
-        byte_sum += table[y[0, s:]].sum()
-        BETWEEN
+"""
+    + SCORED_ROW
+    + """        BETWEEN
         if CONDITION:
             model.load_state_dict({k: v.cuda() for k, v in before.items()})
     report("adapted", loss_sum, count, byte_sum)
@@ -39,6 +37,7 @@ def run(h, model, val, table):
     model = unpack(h)
     plain_eval("final", model, h, val, table)
 """
+)
 
 
 @pytest.mark.parametrize(

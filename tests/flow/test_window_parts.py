@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from programs import program
+from programs import SCORED_ROW, program
 from test_learning import accusations, analysed
 
 SHIFTED = """
@@ -81,7 +81,8 @@ def test_a_slice_that_begins_elsewhere_is_not_counted_from_the_first_position() 
     assert accusations(analysed(program(text))) == {"slot_updates"}
 
 
-CONTEXT = """
+CONTEXT = (
+    """
 def run(h, model, val, table):
     pack(model)
     model = unpack(h)
@@ -98,14 +99,12 @@ def run(h, model, val, table):
             opt.zero_grad()
             model(x[:, FITTED], y[:, FITTED]).backward()
             opt.step()
-        with torch.inference_mode():
-            losses = F.cross_entropy(model.logits(x).reshape(-1, h.vocab), y.reshape(-1), reduction="none")
-        loss_sum += losses[s:].sum()
-        count += losses[s:].numel()
-        byte_sum += table[y[0, s:]].sum()
-        model.load_state_dict({k: v.cuda() for k, v in before.items()})
+"""
+    + SCORED_ROW
+    + """        model.load_state_dict({k: v.cuda() for k, v in before.items()})
     report("final", loss_sum, count, byte_sum)
 """
+)
 BATCH = {"unsqueezed": ".unsqueeze(0)", "a new axis": "[None]", "reshaped": ".reshape(1, -1)"}
 
 
